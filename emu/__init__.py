@@ -1,0 +1,1 @@
+"""vkemu: the computer and the host kernel under a virtual kernel."""

@@ -1,0 +1,93 @@
+"""The contract between the kernel and whatever executes instructions."""
+
+from enum import Enum
+from typing import Protocol
+
+from emu.abi.frames import Trapframe, Vextframe
+
+
+class Exit(Enum):
+    """Why run() came back."""
+
+    SYSCALL = "syscall"  # rip is past the instruction
+    PAGE_FAULT = "page fault"  # only trapno, err and addr are in the frame; the rest after store()
+    TRAP = "trap"  # any other exception: trapno and err say which; rip is where hardware leaves it
+    INTERRUPTED = "interrupted"  # kick() was called, or the budget is spent
+
+
+class EngineError(Exception):
+    """The engine cannot do its work here: not installed right, or a self-test failed."""
+
+
+class CpuEngine(Protocol):
+    """One CPU.  It always runs in ring 3.
+
+    `frame` and `bases` are its live registers in memory.  run() leaves them as a real kernel's
+    trap entry would; what the kernel changes in them counts from the next load().
+
+    On a SYSCALL exit slot `rcx` of the frame holds R10, err 2, trapno 0x81, xflags 0; slots addr
+    and flags are left as they were.  On a PAGE_FAULT or TRAP exit xflags is 0, and addr is 0
+    unless it is a page fault.  RF in rflags is as hardware stores it: set for faults, clear for
+    SYSCALL, INT3 and single step.  The single-step flag T is reported as it was.
+    """
+
+    frame: Trapframe
+    bases: Vextframe
+
+    fp_trap: bool
+    """CR0.TS: the next x87 or SSE instruction traps (T_DNA)."""
+
+    budget: int | None
+    """Basic blocks run() may start before it returns INTERRUPTED; None for no limit.
+
+    What is left of it stays here after each run, so blocks executed can be told.
+    """
+
+    blocks: int
+    """Basic blocks started so far; counts only while a budget is set."""
+
+    def run(self, root: int) -> Exit:
+        """Run the loaded registers under the page table at physical address `root`.
+
+        Returns for one of the reasons in Exit and no other.  Whatever the physical memory's
+        `stale` record lists (translations, code) is forgotten first.  Accessed and dirty bits
+        are set in the tables in physical memory.
+        """
+        ...
+
+    def store(self) -> None:
+        """Complete the frame after a PAGE_FAULT exit."""
+        ...
+
+    def load(self) -> None:
+        """Take the general registers, rip, rsp and rflags from the frame."""
+        ...
+
+    def load_bases(self) -> None:
+        """Take FS and GS base from `bases`."""
+        ...
+
+    def fp_save(self) -> bytes:
+        """Return the x87/SSE state, to be given back to fp_restore()."""
+        ...
+
+    def fp_restore(self, state: bytes) -> None: ...
+
+    def fp_reset(self) -> None:
+        """Give the FP unit the state a new program starts with (x87 CW 0x127F, MXCSR 0x1F80)."""
+        ...
+
+    def arm(self) -> None:
+        """Make safe stops possible.  To be called before the guest can first be interrupted.
+
+        Setting `budget` does it too.  Raise EngineError if this host offers no safe way.
+        """
+        ...
+
+    def kick(self, *, final: bool = False) -> None:
+        """Make run() return INTERRUPTED soon.  May be called from any host thread, at any time.
+
+        Without arm() it does nothing, unless `final`: the guest will not go on, so the state may
+        be wrong by one instruction.  A kick that finds no run in progress stops the next one.
+        """
+        ...

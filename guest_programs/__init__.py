@@ -1,0 +1,1 @@
+"""Assembly sources: demo (worth showing) and conformance (one behaviour each)."""

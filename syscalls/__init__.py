@@ -1,0 +1,1 @@
+"""The system calls of the host kernel, one module per family."""
