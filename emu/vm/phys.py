@@ -14,7 +14,7 @@ from bisect import bisect_right
 from collections.abc import Callable
 from ctypes import CDLL, c_char, c_int, c_longlong, c_size_t, c_ubyte, c_void_p, get_errno, memset
 from ctypes import addressof as _addressof
-from typing import Protocol
+from typing import NoReturn, Protocol
 from weakref import WeakSet
 
 from emu.abi.errno import Errno, KernelError
@@ -54,7 +54,13 @@ class Stale:
 class Cache(Protocol):
     """Something made of frames that can be given back at any time, because it can be rebuilt."""
 
-    def drop(self) -> None: ...
+    def drop(self) -> None:
+        """Give every frame back."""
+        ...
+
+    def forget(self, first: int, last: int) -> None:
+        """Drop what refers to the physical pages in [first, last)."""
+        ...
 
 
 class Region:
@@ -102,6 +108,11 @@ class PhysicalMemory:
         """Bytes of RAM that have an owner."""
         return self._next - PAGE_SIZE - len(self._free) * PAGE_SIZE
 
+    @property
+    def peak(self) -> int:
+        """The most bytes of RAM that ever had an owner at once."""
+        return self._next - PAGE_SIZE
+
     def alloc(self) -> int:
         """Return the address of a zeroed frame.  Raise KernelError(ENOMEM) if there is none.
 
@@ -117,9 +128,10 @@ class PhysicalMemory:
             return pa
         for cache in list(self.caches):
             cache.drop()
-        if not self._free:
-            raise KernelError(Errno.ENOMEM, "out of physical memory")
-        return self.alloc()
+        return self.alloc() if self._free else self.out_of_memory()
+
+    def out_of_memory(self) -> NoReturn:
+        raise KernelError(Errno.ENOMEM, "out of physical memory")
 
     def free(self, pa: int) -> None:
         """Give a frame back.  Code that was translated from it must not run again."""

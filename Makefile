@@ -1,0 +1,54 @@
+# Everything happens in .venv, which is made when first needed.
+
+.DEFAULT_GOAL := help
+.PHONY: help install run guests test lint types check clean
+PYTHON ?= python3
+BIN := .venv/bin
+INSTALLED := .venv/.installed
+TESTING := .venv/.testing
+DEMO := $(patsubst guest_programs/demo/%.s,build/%.bin,$(wildcard guest_programs/demo/*.s))
+
+help:      ## Show this list.
+	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+install:   ## Make .venv and install vkemu into it, in editable mode.
+install: $(INSTALLED)
+
+run:       ## Assemble the demo programs and run the demo virtual kernel.
+run: guests
+	$(BIN)/vkemu run build/minivk.bin
+
+guests:    ## Assemble guest_programs/demo into build/.
+guests: $(DEMO)
+
+test:      ## Check everything: linters, types, all tests.
+test: lint types check
+
+lint:      ## Run the linter and the formatter's check.
+lint: $(TESTING)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types:     ## Check the types.
+types: $(TESTING)
+	$(BIN)/mypy
+
+check:     ## Run the tests.
+check: $(TESTING)
+	$(BIN)/pytest
+
+clean:     ## Remove what the other targets made.
+	rm -rf .venv build .pytest_cache .mypy_cache .ruff_cache .hypothesis .benchmarks
+
+build/%.bin: guest_programs/demo/%.s $(wildcard guest_programs/*.inc guest_programs/demo/*.inc) $(INSTALLED)
+	@mkdir -p build
+	$(BIN)/vkemu asm $< -o $@
+
+$(INSTALLED): pyproject.toml
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --editable .
+	@touch $@
+
+$(TESTING): $(INSTALLED)
+	$(BIN)/pip install --quiet --editable '.[dev]'
+	@touch $@

@@ -1,0 +1,5 @@
+"""`python -m emu` is the command `vkemu`."""
+
+from emu.cli import main
+
+main()

@@ -1,0 +1,358 @@
+"""The command `vkemu`: the only place where engine, clock and file tree are chosen."""
+
+import os
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import ExitStack
+from contextlib import closing as _closing
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import click
+
+from emu.abi.versions import VERSIONS, AbiVersion
+from emu.abi.x86 import PAGE_SIZE
+
+if TYPE_CHECKING:
+    from emu.asm import Assembly
+    from emu.machine import Machine
+
+DEFAULT_LOAD_ADDRESS = 0x400000
+DEFAULT_BSS = 64 << 10
+DEFAULT_MEMORY = 1 << 30
+EXTENSIONS = ("vmspace-io",)
+TRACE_EVENTS = ("syscalls", "traps", "faults")
+
+_USAGE_ERROR = 2
+
+
+class Number(click.ParamType[int]):
+    """A number in C notation: decimal or 0x hexadecimal."""
+
+    name = "number"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> int:
+        if isinstance(value, int):
+            return value
+        try:
+            number = int(value, 0)
+        except ValueError:
+            self.fail(f"{value!r} is not a number", param, ctx)
+        if not 0 <= number < 1 << 64:
+            self.fail(f"{value} does not fit in 64 bits", param, ctx)
+        return number
+
+
+class ByteSize(Number):
+    """A number of bytes, with K, M or G for the usual multiples."""
+
+    name = "size"
+    _UNITS = {"k": 10, "m": 20, "g": 30}
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> int:
+        if isinstance(value, int):
+            return value
+        unit = self._UNITS.get(value[-1:].lower())
+        return super().convert(value[:-1] if unit else value, param, ctx) << (unit or 0)
+
+
+class Names(click.ParamType[frozenset[str]]):
+    """Some of a fixed set of names, separated by commas."""
+
+    name = "names"
+
+    def __init__(self, allowed: Sequence[str]) -> None:
+        self._allowed = allowed
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> frozenset[str]:
+        if isinstance(value, frozenset):
+            return value
+        names = frozenset(value.split(","))
+        for name in sorted(names - set(self._allowed)):
+            self.fail(f"{name!r} is none of {', '.join(self._allowed)}", param, ctx)
+        return names
+
+
+class RunCommand(click.Command):
+    """Everything after PROGRAM is the guest's; a bare --trace takes no argument."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        takes_value = {
+            name for param in self.params if not getattr(param, "is_flag", True)
+            for name in param.opts
+        }  # fmt: skip
+        at = 0
+        while at < len(args) and args[at].startswith("-") and args[at] != "--":
+            if args[at] == "--trace":
+                args[at] = "--trace=" + ",".join(TRACE_EVENTS)
+            at += 2 if args[at] in takes_value else 1
+        return super().parse_args(ctx, args)
+
+
+abi_option = click.option(
+    "--abi",
+    type=click.Choice(list(VERSIONS)),
+    default="2011",
+    show_default=True,
+    help="Version of the facility.",
+)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="vkemu", prog_name="vkemu")
+def vkemu() -> None:
+    """The computer and the host kernel under a virtual kernel."""
+
+
+@vkemu.command(cls=RunCommand, context_settings={"allow_interspersed_args": False})
+@click.argument("program", type=click.Path(path_type=Path))
+@click.argument("args", nargs=-1, type=click.UNPROCESSED)
+@click.option(
+    "--load-addr",
+    type=Number(),
+    default=DEFAULT_LOAD_ADDRESS,
+    help="Where a flat binary is loaded.  [default: 0x400000]",
+)
+@click.option("--entry", type=Number(), help="Where it starts.  [default: its first byte]")
+@click.option(
+    "--bss", type=ByteSize(), default=DEFAULT_BSS, help="Zeroed bytes after it.  [default: 64K]"
+)
+@click.option("--env", multiple=True, metavar="K=V", help="An environment variable of the guest.")
+@click.option(
+    "--root",
+    type=click.Path(path_type=Path, file_okay=False, exists=True),
+    help="The guest's file tree.  [default: an empty one that goes away]",
+)
+@click.option(
+    "--memory", type=ByteSize(), default=DEFAULT_MEMORY, help="Physical memory.  [default: 1G]"
+)
+@abi_option
+@click.option("--ext", type=click.Choice(EXTENSIONS), multiple=True, help="Go beyond the original.")
+@click.option(
+    "--clock",
+    type=click.Choice(["host", "virtual"]),
+    default="host",
+    show_default=True,
+    help="Virtual time depends only on what is executed.",
+)
+@click.option("--timeout", type=float, metavar="SECONDS", help="End the run after so long (124).")
+@click.option("--no-vkernel", is_flag=True, help="Set vm.vkernel_enable to 0.")
+@click.option("--stats", is_flag=True, help="Report counts at the end.")
+@click.option(
+    "--trace",
+    type=Names(TRACE_EVENTS),
+    metavar="[EVENTS]",
+    help="Print events as they happen: syscalls, traps, faults.  [default: all]",
+)
+@click.option("--trace-file", type=click.Path(path_type=Path), help="Where to, if not stderr.")
+def run(
+    program: Path,
+    args: tuple[str, ...],
+    load_addr: int,
+    entry: int | None,
+    bss: int,
+    env: tuple[str, ...],
+    root: Path | None,
+    memory: int,
+    abi: str,
+    ext: tuple[str, ...],
+    clock: str,
+    timeout: float | None,
+    no_vkernel: bool,
+    stats: bool,
+    trace: frozenset[str] | None,
+    trace_file: Path | None,
+) -> NoReturn:
+    """Run PROGRAM: a flat binary, a static ELF executable, or assembly source (.s).
+
+    The exit status is the guest's; 128+N if signal N ended it; 124 after --timeout.
+    """
+    from emu.cpu.engine import EngineError
+    from emu.cpu.unicorn_engine import UnicornEngine
+    from emu.kern.clock import HostClock, VirtualClock
+    from emu.kern.file import standard_files
+    from emu.kern.proc import Kernel, Lwp, Proc
+    from emu.kern.tree import Tree
+    from emu.loader import LoaderError, LoadOptions, exec_setregs, load
+    from emu.machine import STATUS_TIMEOUT, Machine, Watcher
+    from emu.vm.phys import PhysicalMemory
+    from emu.vm.vmspace import Vmspace
+
+    version = VERSIONS[abi]
+    if not 1 << 20 <= memory <= 1 << 36 or memory % PAGE_SIZE:
+        _fail("--memory must be a whole number of pages, from 1M to 64G")
+    for variable in env:
+        if "=" not in variable:
+            _fail(f"--env {variable}: say NAME=VALUE")
+    with ExitStack() as stack:
+        write = _line_writer(trace_file, stack)
+        phys = PhysicalMemory(memory)
+        image: Path | bytes = program
+        if program.suffix == ".s":
+            image = _assemble(program, load_addr, version, ()).code
+        tree = stack.enter_context(_closing(Tree(root) if root else Tree.scratch()))
+        kernel = Kernel(
+            abi=version,
+            phys=phys,
+            clock=HostClock() if clock == "host" else VirtualClock(),
+            tree=tree,
+            tell=_tell,
+            vkernel_enable=not no_vkernel,
+            vmspace_io="vmspace-io" in ext,
+        )
+        try:
+            engine = UnicornEngine(phys)
+            space = Vmspace(phys, version, grows=True)
+            lwp = Lwp(Proc(kernel, space, standard_files(), name=program.name), engine)
+            options = LoadOptions(load_addr=load_addr, entry=entry, bss=bss)
+            argv = [os.fsencode(program), *map(os.fsencode, args)]
+            loaded = load(lwp.proc, image, argv, [os.fsencode(each) for each in env], options)
+            exec_setregs(lwp, loaded)
+        except LoaderError as error:
+            _fail(str(error))
+        except EngineError as error:
+            _fail(f"the CPU engine cannot be used here: {error}")
+        machine = stack.enter_context(_closing(Machine(lwp)))
+        report = _observe(machine, stats, trace, write)
+        with Watcher(machine, timeout):
+            status = machine.run()
+        if machine.stopped == STATUS_TIMEOUT and lwp.proc.alive:
+            _tell(f"still running after {timeout:g} s: ended")
+        for line in report():
+            _tell(line)
+    sys.exit(status)
+
+
+@vkemu.command()
+@click.argument("source", type=click.Path(path_type=Path))
+@click.option("-o", "--output", type=click.Path(path_type=Path), help="[default: SOURCE as .bin]")
+@click.option("-I", "include", multiple=True, type=click.Path(path_type=Path), help="For .include.")
+@click.option(
+    "--load-addr",
+    type=Number(),
+    default=DEFAULT_LOAD_ADDRESS,
+    help="Where the program will be loaded.  [default: 0x400000]",
+)
+@click.option("--listing", is_flag=True, help="Print addresses, bytes and source.")
+@abi_option
+def asm(
+    source: Path,
+    output: Path | None,
+    include: tuple[Path, ...],
+    load_addr: int,
+    listing: bool,
+    abi: str,
+) -> None:
+    """Assemble SOURCE (Intel syntax) to a flat binary.
+
+    SYS_*, ERRNO_*, PROT_*, MAP_*, MADV_*, VPTE_*, T_* and TF_* are predefined, and more.
+    """
+    from emu.asm import listing as listing_lines
+
+    assembly = _assemble(source, load_addr, VERSIONS[abi], include)
+    target = output or source.with_suffix(".bin")
+    try:
+        target.write_bytes(assembly.code)
+    except OSError as error:
+        _fail(f"{target}: {error.strerror}")
+    if listing:
+        for line in listing_lines(assembly):
+            click.echo(line)
+
+
+@vkemu.command()
+@click.argument("program", type=click.Path(path_type=Path))
+@click.option(
+    "--load-addr",
+    type=Number(),
+    default=DEFAULT_LOAD_ADDRESS,
+    help="Where a flat binary is loaded.  [default: 0x400000]",
+)
+def disasm(program: Path, load_addr: int) -> None:
+    """Disassemble PROGRAM: a flat binary, or the executable segments of an ELF file."""
+    from emu.disasm import code_of, disassemble
+
+    try:
+        pieces = list(code_of(program.read_bytes(), load_addr))
+    except OSError as error:
+        _fail(f"{program}: {error.strerror}")
+    except ValueError as error:
+        _fail(f"{program}: {error}")
+    for address, code in pieces:
+        for line in disassemble(code, address):
+            click.echo(f"{line.address:>12x}  {line.code.hex(' '):<30}  {line.text}")
+
+
+@vkemu.command()
+def syscalls() -> None:
+    """List the system calls, and what is partial."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from syscalls.table import TABLE
+
+    table = Table("number", "call", "arguments", "note", box=None)
+    for number, call in sorted(TABLE.items()):
+        arguments = ", ".join(f"{kind.name} {name}" for name, kind in call.args.items())
+        table.add_row(str(number), call.name, arguments, call.note)
+    Console().print(table, markup=False)
+
+
+def main() -> NoReturn:
+    """The console script."""
+    vkemu(prog_name="vkemu")
+    raise AssertionError("click ends the process")
+
+
+def _assemble(
+    source: Path, origin: int, version: AbiVersion, include: Sequence[Path]
+) -> "Assembly":
+    from emu.abi.symbols import abi_symbols
+    from emu.asm import AsmError, assemble
+    from syscalls.table import SYMBOLS
+
+    symbols = {**abi_symbols(version), **SYMBOLS}
+    try:
+        return assemble(source, origin=origin, symbols=symbols, include_dirs=include)
+    except AsmError as error:
+        _fail(str(error))
+
+
+def _observe(
+    machine: "Machine",
+    stats: bool,
+    trace: frozenset[str] | None,
+    write: Callable[[str], None],
+) -> Callable[[], Iterable[str]]:
+    """Put the observers that are asked for around the machine; return what reports at the end."""
+    from emu.debug.ledger import Ledger
+    from emu.debug.trace import Tracer
+
+    if trace is not None:
+        machine.handle = Tracer(write, trace).around(machine.handle)
+    if not stats:
+        return tuple
+    ledger = Ledger()
+    machine.handle = ledger.around(machine.handle)
+    return lambda: ledger.lines(machine.lwp)
+
+
+def _line_writer(path: Path | None, stack: ExitStack) -> Callable[[str], None]:
+    """Return what writes a line to `path`, or to standard error."""
+    if path is None:
+        return lambda line: click.echo(line, err=True)
+    try:
+        file = stack.enter_context(path.open("w", encoding="utf-8"))
+    except OSError as error:
+        _fail(f"{path}: {error.strerror}")
+    return lambda line: print(line, file=file)
+
+
+def _tell(line: str) -> None:
+    click.echo(f"vkemu: {line}", err=True)
+
+
+def _fail(reason: str) -> NoReturn:
+    """The user's mistake: one line that says what it is."""
+    _tell(reason)
+    sys.exit(_USAGE_ERROR)

@@ -1,0 +1,125 @@
+"""What an instruction says, and whether it writes the memory it reads: the Capstone front end.
+
+Capstone is imported at the first use, because few runs need it and loading it is slow.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache, lru_cache
+from io import BytesIO
+from typing import Any, NamedTuple
+
+LONGEST_INSTRUCTION = 15
+UNDECODABLE = "(bad)"
+
+_READ_MODIFY_WRITE = """
+    ADC ADD AND BTC BTR BTS CMPXCHG CMPXCHG8B CMPXCHG16B DEC INC NEG NOT OR RCL RCR ROL ROR SAL SAR
+    SBB SHL SHLD SHR SHRD SUB XADD XCHG XOR XSAVE XSAVE64 XSAVEOPT XSAVEOPT64
+"""
+"""Every instruction that reads its explicit memory destination before it writes it.
+
+A list, because Capstone's access flags are wrong for some of these.  XSAVE is in it for the
+header, which it updates.
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One instruction, or one byte that is none."""
+
+    address: int
+    code: bytes
+    text: str
+
+
+def instruction_text(code: bytes, address: int) -> str:
+    """Return the instruction at the start of `code` in Intel syntax."""
+    for _, _, mnemonic, operands in _decoder().disasm_lite(code, address, count=1):
+        return f"{mnemonic} {operands}".rstrip()
+    return UNDECODABLE
+
+
+@lru_cache(maxsize=4096)
+def writes_its_memory_operand(code: bytes) -> bool:
+    """Tell whether the instruction at the start of `code` writes the memory operand it reads.
+
+    If so, hardware checks the operand for writing at once, and a fault on it is never a read.
+    False also where another operand is what is read: PUSH, POP, CALL, MOVS.
+    """
+    detailed = _detailed()
+    for instruction in detailed.decoder.disasm(code[:LONGEST_INSTRUCTION], 0, count=1):
+        if instruction.id not in detailed.read_modify_write:
+            return False
+        memory = [operand.type == detailed.memory_operand for operand in instruction.operands]
+        # The destination comes first, but XCHG's operands have no order.
+        return any(memory) if instruction.id == detailed.xchg else memory[0]
+    return False
+
+
+def code_of(program: bytes, load_addr: int) -> Iterator[tuple[int, bytes]]:
+    """Yield the executable pieces of a program file, each with its address.
+
+    A file that is not ELF is one piece, at `load_addr`.  Raise ValueError if an ELF file is broken.
+    """
+    if not program.startswith(b"\x7fELF"):
+        yield load_addr, program
+        return
+    from elftools.common.exceptions import ELFError
+    from elftools.elf.constants import P_FLAGS
+    from elftools.elf.elffile import ELFFile
+
+    try:
+        for segment in ELFFile(BytesIO(program)).iter_segments("PT_LOAD"):
+            if segment["p_flags"] & P_FLAGS.PF_X:
+                yield segment["p_vaddr"], segment.data()
+    except ELFError as error:
+        raise ValueError(f"not a valid ELF file: {error}") from None
+
+
+def disassemble(code: bytes, address: int) -> Iterator[Line]:
+    """Yield the instructions of `code` one after the other; bytes that are none as `.byte`."""
+    decoder = _decoder()
+    done = 0
+    while done < len(code):
+        start = done
+        # Capstone decodes all it is given before the first result, so give it a little.
+        for at, size, mnemonic, operands in decoder.disasm_lite(
+            code[start : start + _WINDOW], address + start
+        ):
+            yield Line(at, code[done : done + size], f"{mnemonic} {operands}".rstrip())
+            done += size
+        if done == start:
+            yield Line(address + done, code[done : done + 1], f".byte {code[done]:#04x}")
+            done += 1
+
+
+_WINDOW = 4096
+
+
+class _Detailed(NamedTuple):
+    decoder: Any
+    read_modify_write: frozenset[int]
+    xchg: int
+    memory_operand: int
+
+
+@cache
+def _decoder() -> Any:
+    import capstone
+
+    return capstone.Cs(capstone.CS_ARCH_X86, capstone.CS_MODE_64)
+
+
+@cache
+def _detailed() -> _Detailed:
+    import capstone
+    from capstone import x86_const
+
+    decoder = capstone.Cs(capstone.CS_ARCH_X86, capstone.CS_MODE_64)
+    decoder.detail = True
+    return _Detailed(
+        decoder,
+        frozenset(getattr(x86_const, f"X86_INS_{name}") for name in _READ_MODIFY_WRITE.split()),
+        x86_const.X86_INS_XCHG,
+        x86_const.X86_OP_MEM,
+    )

@@ -1,0 +1,409 @@
+"""Open files and descriptors (struct file, struct filedesc; sys/kern/kern_descrip.c).
+
+A descriptor names a File: one open() of something, with its flags and its position.  A File
+stands on a Node: a regular file or directory (emu.kern.vnode), a stream of the host, a device, a
+kqueue.  Nothing here waits: the system calls do, on `Node.host_fd`.
+"""
+
+import fcntl
+import os
+import select
+from dataclasses import dataclass
+from typing import Protocol
+
+from emu.abi.errno import Errno, KernelError
+from emu.abi.fcntl import O_ACCMODE, OPEN_KEPT, OPEN_SETTABLE, Mode, Open, Seek
+from emu.abi.ioctl import Ioctl
+from emu.abi.structs import Stat, Timespec
+from emu.abi.x86 import PAGE_SIZE
+from emu.kern.host import host_errors
+from emu.kern.tty import Tty, input_pending
+from emu.vm.phys import PhysicalMemory
+from emu.vm.vm_object import VmObject
+
+MAX_FILES = 1024
+"""How many descriptors a process may have (RLIMIT_NOFILE)."""
+MAX_OFFSET = (1 << 63) - 1
+
+# Plain integers: the operators of an IntFlag are a hundred times slower.
+_KEPT = int(OPEN_KEPT)
+_SETTABLE = int(OPEN_SETTABLE)
+_APPEND = int(Open.APPEND)
+
+Names = tuple[bytes, ...]
+"""A directory of the guest: the names on the way from its root."""
+
+
+class Node(Protocol):
+    """What a descriptor stands for (struct fileops).  A subclass overrides what it can do.
+
+    `seekable`: a vnode in the original, with positions.  `signals`: may send SIGIO to an owner.
+    `host_fd`: to be waited for before a read, or None if a read never waits.
+    """
+
+    seekable: bool = False
+    signals: bool = False
+    host_fd: int | None = None
+    is_zero_device: bool = False
+
+    def read(self, offset: int, size: int) -> bytes:
+        """Return at most `size` bytes; none at the end.  `offset` matters where seekable."""
+        raise KernelError(Errno.ENXIO, "cannot be read")
+
+    def write(self, offset: int, data: bytes) -> int:
+        """Write `data` and return how much of it was taken."""
+        raise KernelError(Errno.ENXIO, "cannot be written")
+
+    def can_read(self) -> bool:
+        """Would a read return at once?"""
+        return True
+
+    def can_write(self) -> bool:
+        """Would a small write return at once?"""
+        return True
+
+    def length(self) -> int:
+        return 0
+
+    def resize(self, length: int) -> None:
+        raise KernelError(Errno.EINVAL, "has no length")
+
+    def stat(self) -> Stat: ...
+
+    def sync(self) -> None:
+        raise KernelError(Errno.EINVAL, "no file behind this descriptor")
+
+    def pending(self, offset: int) -> int:
+        """Return how many bytes could be read at once (FIONREAD)."""
+        raise KernelError(Errno.ENOTTY, "FIONREAD")
+
+    def ioctl(self, com: int, data: bytearray) -> None:
+        """Carry out `com` on its parameter, in place."""
+        raise KernelError(Errno.ENOTTY, f"ioctl {com:#x}")
+
+    def lock(self, file: "File", *, exclusive: bool) -> None:
+        """Take an advisory lock for `file`.  EAGAIN if somebody else's is in the way."""
+        raise KernelError(Errno.EOPNOTSUPP, "cannot be locked")
+
+    def unlock(self, file: "File") -> None:
+        raise KernelError(Errno.EOPNOTSUPP, "cannot be locked")
+
+    def vm_object(self, phys: PhysicalMemory) -> VmObject:
+        raise KernelError(Errno.EINVAL, "cannot be mapped")
+
+    def check_mappable(self) -> None:
+        """Raise what mmap answers for this kind of file."""
+        raise KernelError(Errno.EINVAL, "cannot be mapped")
+
+    def close(self, file: "File") -> None:
+        """`file` is gone."""
+        return
+
+
+class File:
+    """An open file (struct file).  Made with one reference, for whoever made it."""
+
+    __slots__ = ("flags", "node", "offset", "owner", "readable", "refs", "writable")
+
+    def __init__(self, node: Node, flags: int) -> None:
+        self.node = node
+        self.flags = flags & _KEPT
+        self.readable = flags & O_ACCMODE != Open.WRONLY
+        self.writable = flags & O_ACCMODE != Open.RDONLY
+        self.offset = 0
+        self.owner = 0
+        """Who gets SIGIO: a process, or a group as a negative number (F_SETOWN)."""
+        self.refs = 1
+
+    @property
+    def is_zero_device(self) -> bool:
+        return self.node.is_zero_device
+
+    def check_mappable(self) -> None:
+        self.node.check_mappable()
+
+    def vm_object(self, phys: PhysicalMemory) -> VmObject:
+        return self.node.vm_object(phys)
+
+    def read(self, size: int, offset: int | None = None) -> bytes:
+        """Read at `offset`, or at the file's position, which then moves on."""
+        if offset is not None:
+            return self.node.read(offset, size)
+        data = self.node.read(self.offset, size)
+        self.offset += len(data)
+        return data
+
+    def write(self, data: bytes, offset: int | None = None, *, append: bool = False) -> int:
+        """Write at `offset`, or at the file's position, which then moves on; or at the end."""
+        if append or self.flags & _APPEND:
+            at = self.node.length()
+        else:
+            at = self.offset if offset is None else offset
+        count = self.node.write(at, data)
+        if offset is None:
+            self.offset = at + count
+        return count
+
+    def seek(self, offset: int, whence: int) -> int:
+        node = self.node
+        if not node.seekable:
+            raise KernelError(Errno.ESPIPE, "this file has no position")
+        match whence:
+            case Seek.SET:
+                at = offset
+            case Seek.CUR:
+                at = self.offset + offset
+            case Seek.END:
+                at = node.length() + offset
+            case _:
+                raise KernelError(Errno.EINVAL, f"lseek from {whence}")
+        if not 0 <= at <= MAX_OFFSET:
+            raise KernelError(Errno.EINVAL, f"no position {at}")
+        self.offset = at
+        return at
+
+    def set_flags(self, flags: int) -> None:
+        """Change what F_SETFL may change."""
+        self.flags = self.flags & ~_SETTABLE | flags & _SETTABLE
+
+    def set_owner(self, owner: int) -> None:
+        self._check_signals()
+        self.owner = owner
+
+    def get_owner(self) -> int:
+        self._check_signals()
+        return self.owner
+
+    def ioctl(self, com: int, data: bytearray) -> None:
+        """Carry out `com` on its parameter, in place."""
+        word = int.from_bytes(data[:4], "little", signed=True)
+        match com:
+            case Ioctl.FIONBIO:
+                self._set_flag(Open.NONBLOCK, bool(word))
+            case Ioctl.FIOASYNC:
+                self._set_flag(Open.ASYNC, bool(word))
+            case Ioctl.FIOSETOWN:
+                self.set_owner(word)
+            case Ioctl.FIOGETOWN:
+                data[:] = self.get_owner().to_bytes(4, "little", signed=True)
+            case Ioctl.FIONREAD:
+                data[:] = self.node.pending(self.offset).to_bytes(4, "little")
+            case _:
+                self.node.ioctl(com, data)
+
+    def hold(self) -> "File":
+        self.refs += 1
+        return self
+
+    def drop(self) -> None:
+        """Give up a reference; with the last one the file is closed."""
+        self.refs -= 1
+        if self.refs == 0:
+            self.node.close(self)
+
+    def _set_flag(self, flag: Open, on: bool) -> None:
+        self.set_flags(self.flags | flag if on else self.flags & ~flag)
+
+    def _check_signals(self) -> None:
+        if not self.node.signals:
+            raise KernelError(Errno.ENOTTY, "this file sends no signals")
+
+
+@dataclass(slots=True)
+class _Descriptor:
+    file: File
+    close_on_exec: bool = False
+
+
+class FileTable:
+    """The descriptors of a process, and the directory it is in (struct filedesc)."""
+
+    def __init__(self) -> None:
+        self._slots: dict[int, _Descriptor] = {}
+        self.cwd: Names = ()
+
+    def lowest_free(self, at_least: int = 0) -> int:
+        """Return the descriptor the next file gets.  EMFILE if there is none."""
+        for fd in range(at_least, MAX_FILES):
+            if fd not in self._slots:
+                return fd
+        raise KernelError(Errno.EMFILE, f"{MAX_FILES} files are open")
+
+    def add(self, file: File) -> int:
+        """Give `file` a descriptor, which takes over the caller's reference."""
+        fd = self.lowest_free()
+        self._slots[fd] = _Descriptor(file)
+        return fd
+
+    def get(self, fd: int) -> File:
+        return self._slot(fd).file
+
+    def close(self, fd: int) -> None:
+        slot = self._slot(fd)
+        del self._slots[fd]
+        slot.file.drop()
+
+    def close_from(self, lowest: int) -> None:
+        """Close every descriptor from `lowest` up."""
+        for fd in sorted(fd for fd in self._slots if fd >= lowest):
+            self.close(fd)
+
+    def close_all(self) -> None:
+        """The process ends."""
+        self.close_from(0)
+
+    def dup(self, old: int, at_least: int = 0) -> int:
+        """Give the file of `old` another descriptor too, not below `at_least`."""
+        _check_target(at_least)
+        file = self.get(old)
+        new = self.lowest_free(at_least)
+        self._slots[new] = _Descriptor(file.hold())
+        return new
+
+    def dup2(self, old: int, new: int) -> int:
+        """Make `new` stand for the file of `old`; what it stood for is closed."""
+        _check_target(new)
+        file = self.get(old)
+        if new == MAX_FILES:
+            raise KernelError(Errno.EMFILE, f"no descriptor {new}")
+        if old != new:
+            before = self._slots.get(new)
+            self._slots[new] = _Descriptor(file.hold())
+            if before is not None:
+                before.file.drop()
+        return new
+
+    def close_on_exec(self, fd: int) -> bool:
+        return self._slot(fd).close_on_exec
+
+    def set_close_on_exec(self, fd: int, on: bool) -> None:
+        self._slot(fd).close_on_exec = on
+
+    def _slot(self, fd: int) -> _Descriptor:
+        slot = self._slots.get(fd)
+        if slot is None:
+            raise KernelError(Errno.EBADF, f"descriptor {fd} is not open")
+        return slot
+
+
+def standard_files() -> FileTable:
+    """Return a table with the emulator's own standard input, output and error."""
+    table = FileTable()
+    for fd in range(3):
+        try:
+            access = fcntl.fcntl(fd, fcntl.F_GETFL) & os.O_ACCMODE
+        except OSError:
+            continue  # the host started the emulator without it: it is closed for the guest too
+        flags = {os.O_RDONLY: Open.RDONLY, os.O_WRONLY: Open.WRONLY}.get(access, Open.RDWR)
+        table._slots[fd] = _Descriptor(File(Stream(fd), flags))
+    return table
+
+
+class Stream(Node):
+    """A terminal, pipe or file of the host as a stream of bytes.  The host's own stays open.
+
+    Even a host file has no positions here: whoever redirected it may go on using it.
+    """
+
+    signals = True
+
+    def __init__(self, fd: int) -> None:
+        self.host_fd: int = fd
+        self._tty = Tty(fd) if os.isatty(fd) else None
+
+    def read(self, offset: int, size: int) -> bytes:
+        with host_errors():
+            return os.read(self.host_fd, size)
+
+    def write(self, offset: int, data: bytes) -> int:
+        done = 0
+        while done < len(data):
+            with host_errors():
+                try:
+                    done += os.write(self.host_fd, data[done:])
+                except BlockingIOError:
+                    # Whoever shares the host's descriptor made it non-blocking.
+                    select.select([], [self.host_fd], [])
+        return done
+
+    def can_read(self) -> bool:
+        return bool(select.select([self.host_fd], [], [], 0)[0])
+
+    def can_write(self) -> bool:
+        return bool(select.select([], [self.host_fd], [], 0)[1])
+
+    def stat(self) -> Stat:
+        with host_errors():
+            result = host_stat(os.fstat(self.host_fd))
+        kind = Mode.FIFO if self._tty is None else Mode.CHR
+        result.st_mode = result.st_mode & ~Mode.FMT | kind
+        result.st_size = 0
+        return result
+
+    def pending(self, offset: int) -> int:
+        return input_pending(self.host_fd)
+
+    def ioctl(self, com: int, data: bytearray) -> None:
+        if self._tty is None:
+            raise KernelError(Errno.ENOTTY, f"ioctl {com:#x}: not a terminal")
+        self._tty.ioctl(com, data)
+
+    def close(self, file: File) -> None:
+        if self._tty is not None:
+            self._tty.close()
+
+
+class NullDevice(Node):
+    """/dev/null."""
+
+    seekable = True
+
+    def read(self, offset: int, size: int) -> bytes:
+        return b""
+
+    def write(self, offset: int, data: bytes) -> int:
+        return len(data)
+
+    def stat(self) -> Stat:
+        return Stat(st_nlink=1, st_mode=Mode.CHR | 0o666, st_blksize=PAGE_SIZE)
+
+
+class ZeroDevice(NullDevice):
+    """/dev/zero."""
+
+    is_zero_device = True
+
+    def read(self, offset: int, size: int) -> bytes:
+        return bytes(size)
+
+    def check_mappable(self) -> None:
+        """mmap makes it anonymous memory."""
+
+
+def host_stat(status: os.stat_result) -> Stat:
+    """Return what the host knows of a file, in the guest's format."""
+    return Stat(
+        st_ino=status.st_ino,
+        st_nlink=min(status.st_nlink, 0xFFFF_FFFF),
+        st_dev=status.st_dev & 0xFFFF_FFFF,
+        st_mode=status.st_mode & 0xFFFF,
+        st_uid=status.st_uid,
+        st_gid=status.st_gid,
+        st_rdev=status.st_rdev & 0xFFFF_FFFF,
+        st_atim=_timespec(status.st_atime_ns),
+        st_mtim=_timespec(status.st_mtime_ns),
+        st_ctim=_timespec(status.st_ctime_ns),
+        st_size=status.st_size,
+        st_blocks=status.st_blocks,
+        st_blksize=status.st_blksize,
+    )
+
+
+def _timespec(ns: int) -> Timespec:
+    return Timespec(*divmod(ns, 1_000_000_000))
+
+
+def _check_target(fd: int) -> None:
+    # The limit itself passes here and is EMFILE later, as in kern_dup().
+    if not 0 <= fd <= MAX_FILES:
+        raise KernelError(Errno.EINVAL, f"no descriptor {fd}")

@@ -1,0 +1,283 @@
+"""Files and directories of the host, as the kernel holds them (sys/kern/vfs_vnops.c).
+
+A regular file that is mapped becomes a region of physical memory, shared with every other way
+to reach it.  Its length is then the kernel's: the host file never gets shorter while it is
+mapped, because a store into a missing page would kill the emulator.  What the guest cut off is
+zeroed at once, and the host file gets its proper length when the last mapping goes.
+"""
+
+import fcntl
+import os
+from collections.abc import Callable
+
+from emu.abi.errno import Errno, KernelError
+from emu.abi.fcntl import Dt
+from emu.abi.structs import Stat, pack_dirent
+from emu.abi.x86 import round_page
+from emu.kern.file import MAX_OFFSET, File, Names, Node, host_stat
+from emu.kern.host import host_errors
+from emu.vm.phys import PhysicalMemory
+from emu.vm.vm_object import FileObject
+
+Key = tuple[int, int]
+"""A host file's device and inode."""
+
+_SUPERPAGE = 2 << 20
+_LEAST_ROOM = 64 << 20
+_MOST_ROOM_TO_GROW = 4 << 30
+
+
+class Vnode(Node):
+    """A regular file.  The host descriptor may do whatever the host permits: files check."""
+
+    seekable = True
+
+    def __init__(
+        self, fd: int, *, readable: bool, writable: bool, forget: Callable[["Vnode"], None]
+    ) -> None:
+        status = os.fstat(fd)
+        self.key: Key = status.st_dev, status.st_ino
+        self.readable = readable
+        self.writable = writable
+        self._fd = fd
+        self._forget = forget
+        self._files = 0
+        self._locks: dict[File, bool] = {}  # is it exclusive?
+        self._object: FileObject | None = None
+        self._phys: PhysicalMemory | None = None
+
+    def open(self, flags: int) -> File:
+        """Return a new open file on this vnode."""
+        self._files += 1
+        return File(self, flags)
+
+    def length(self) -> int:
+        return self._host_length() if self._object is None else self._object.length
+
+    def read(self, offset: int, size: int) -> bytes:
+        size = min(size, self.length() - offset)
+        with host_errors():
+            return os.pread(self._fd, size, offset) if size > 0 else b""
+
+    def write(self, offset: int, data: bytes) -> int:
+        end = offset + len(data)
+        self._check_room(end)
+        if self._object is None:
+            return self._write_host(offset, data)
+        if offset > self._object.length:
+            self._clear_tail(offset)
+        count = self._write_host(offset, data)
+        self._code_changed(offset, count)
+        if offset + count > self._object.length:
+            self._object.resize(offset + count)
+        return count
+
+    def resize(self, length: int) -> None:
+        self._check_room(length)
+        if self._object is None:
+            with host_errors():
+                os.ftruncate(self._fd, length)
+        elif length < self._object.length:
+            self._code_changed(length, self._object.length - length)
+            with host_errors():
+                full = round_page(self._host_length())
+                os.ftruncate(self._fd, length)
+                os.ftruncate(self._fd, full)
+            self._object.resize(length)
+        else:
+            self._clear_tail(length)
+            with host_errors():
+                if self._host_length() < length:
+                    os.ftruncate(self._fd, length)
+            self._object.resize(length)
+
+    def stat(self) -> Stat:
+        with host_errors():
+            result = host_stat(os.fstat(self._fd))
+        result.st_size = self.length()
+        return result
+
+    def sync(self) -> None:
+        # The host's fsync covers the mapping too: it is the same page cache.
+        with host_errors():
+            os.fsync(self._fd)
+
+    def pending(self, offset: int) -> int:
+        return min(max(self.length() - offset, 0), 0x7FFF_FFFF)
+
+    def lock(self, file: File, *, exclusive: bool) -> None:
+        """The host's lock on the file covers all of ours, so other emulators see it."""
+        others = [held for holder, held in self._locks.items() if holder is not file]
+        if any(others) or (others and exclusive):
+            raise KernelError(Errno.EAGAIN, "another open file holds a lock")
+        self._host_lock(fcntl.LOCK_EX if exclusive else fcntl.LOCK_SH)
+        self._locks[file] = exclusive
+
+    def unlock(self, file: File) -> None:
+        if self._locks.pop(file, None) is not None and not self._locks:
+            self._host_lock(fcntl.LOCK_UN)
+
+    def check_mappable(self) -> None:
+        """A regular file can be mapped."""
+
+    def vm_object(self, phys: PhysicalMemory) -> FileObject:
+        """Return the object all mappings of this file share."""
+        if self._object is None:
+            length = self.length()
+            growth = min(max(length, _LEAST_ROOM), _MOST_ROOM_TO_GROW)
+            room = -(-(length + growth) // _SUPERPAGE) * _SUPERPAGE
+            region = phys.map_file(self._fd, room, writable=self.writable)
+            self._object = FileObject(phys, region, length, self._release)
+            self._phys = phys
+        return self._object
+
+    def close(self, file: File) -> None:
+        self.unlock(file)
+        self._files -= 1
+        if self._files == 0:
+            if self._object is None:
+                self._dispose()
+            elif self._object.refs == 0:  # made for a mapping that was then refused
+                self._release(self._object)
+
+    def finish(self) -> None:
+        """Let go of the host file at the end of the run, even if it is still open or mapped."""
+        self._settle()
+        os.close(self._fd)
+        self._fd = -1
+
+    def _settle(self) -> None:
+        """Give the host file its proper length.  Nothing may touch its mapping any more."""
+        length = self.length()
+        if self.writable and self._host_length() != length:
+            os.ftruncate(self._fd, length)
+
+    def _release(self, gone: FileObject) -> None:
+        """Nothing maps the file any more."""
+        assert gone is self._object and self._phys is not None
+        self._phys.unmap_file(gone.region)
+        self._settle()
+        self._object = self._phys = None
+        if self._files == 0:
+            self._dispose()
+
+    def _dispose(self) -> None:
+        self._forget(self)
+        os.close(self._fd)
+
+    def _host_length(self) -> int:
+        return os.fstat(self._fd).st_size
+
+    def _host_lock(self, operation: int) -> None:
+        with host_errors():
+            fcntl.flock(self._fd, operation | fcntl.LOCK_NB)
+
+    def _write_host(self, offset: int, data: bytes) -> int:
+        """Write all of `data`, or what the host takes before it refuses."""
+        done = 0
+        with host_errors():
+            while done < len(data):
+                try:
+                    done += os.pwrite(self._fd, data[done:], offset + done)
+                except OSError:
+                    if not done:
+                        raise
+                    break
+        return done
+
+    def _clear_tail(self, up_to: int) -> None:
+        """Zero what the mapping left behind the end of the file, which is about to grow."""
+        assert self._object is not None
+        length = self._object.length
+        self._write_host(length, bytes(min(up_to, round_page(length)) - length))
+
+    def _check_room(self, end: int) -> None:
+        if end > MAX_OFFSET or (self._object is not None and end > self._object.region.size):
+            raise KernelError(Errno.EFBIG, f"{end} bytes are more than this file can have")
+
+    def _code_changed(self, offset: int, size: int) -> None:
+        assert self._object is not None and self._phys is not None
+        if self._object.holds_code(offset, size):
+            self._phys.stale.code_changed()
+
+
+class Directory(Node):
+    """A directory.  Its entries are read as they were when reading began."""
+
+    seekable = True
+
+    def __init__(self, fd: int, names: Names) -> None:
+        self.names = names
+        self._fd = fd
+        self._entries: list[bytes] | None = None
+
+    def read(self, offset: int, size: int) -> bytes:
+        raise KernelError(Errno.EISDIR, "getdirentries reads directories")
+
+    def write(self, offset: int, data: bytes) -> int:
+        raise KernelError(Errno.EISDIR, "a directory is not written")
+
+    def length(self) -> int:
+        return self.stat().st_size
+
+    def resize(self, length: int) -> None:
+        raise KernelError(Errno.EISDIR, "a directory is not cut")
+
+    def stat(self) -> Stat:
+        with host_errors():
+            return host_stat(os.fstat(self._fd))
+
+    def sync(self) -> None:
+        """The host keeps directories."""
+
+    def pending(self, offset: int) -> int:
+        return max(self.length() - offset, 0)
+
+    def lock(self, file: File, *, exclusive: bool) -> None:
+        """Nobody else can be in the way."""
+
+    def unlock(self, file: File) -> None:
+        """Nobody waits."""
+
+    def entries(self, first: int, size: int) -> list[bytes]:
+        """Return the directory entries from number `first` on that fit in `size` bytes.
+
+        EINVAL if not even one fits.  Number 0 takes a fresh look at the directory.
+        """
+        if self._entries is None or first == 0:
+            self._entries = self._read_all()
+        result = []
+        for entry in self._entries[first:]:
+            size -= len(entry)
+            if size < 0:
+                break
+            result.append(entry)
+        if not result and first < len(self._entries):
+            raise KernelError(Errno.EINVAL, "not even one entry fits")
+        return result
+
+    def check_search(self) -> None:
+        """Raise EACCES if the host does not let us in."""
+        if not os.access(b".", os.X_OK, dir_fd=self._fd):
+            raise KernelError(Errno.EACCES, "the host permits no search")
+
+    def close(self, file: File) -> None:
+        os.close(self._fd)
+
+    def _read_all(self) -> list[bytes]:
+        with host_errors():
+            own = os.fstat(self._fd).st_ino
+            # The root's parent is itself: what is above is not the guest's to see.
+            parent = os.stat(b"..", dir_fd=self._fd).st_ino if self.names else own
+            with os.scandir(self._fd) as scan:
+                found = sorted((os.fsencode(each.name), each.inode(), _kind(each)) for each in scan)
+        dots = [(b".", own, Dt.DIR), (b"..", parent, Dt.DIR)]
+        return [pack_dirent(inode, kind, name) for name, inode, kind in [*dots, *found]]
+
+
+def _kind(entry: os.DirEntry[str]) -> Dt:
+    if entry.is_symlink():
+        return Dt.LNK
+    if entry.is_dir(follow_symlinks=False):
+        return Dt.DIR
+    return Dt.REG if entry.is_file(follow_symlinks=False) else Dt.UNKNOWN

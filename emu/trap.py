@@ -1,0 +1,169 @@
+"""What to do with each way out of the engine (sys/platform/pc64/x86_64/trap.c).
+
+An event of a process's own code is a system call, a fault to resolve, or a signal.  One of a
+virtual kernel's guest is resolved unseen, or reflected: the virtual kernel gets the registers.
+"""
+
+from emu.abi.errno import KernelError
+from emu.abi.mman import Prot
+from emu.abi.signal import BusCode, FpeCode, IllCode, SegvCode, Signal, TrapCode
+from emu.abi.vkernel import Trap
+from emu.abi.x86 import PAGE_MASK, PAGE_SIZE, U64_MASK, Pgex, Rflags
+from emu.cpu.engine import Exit
+from emu.disasm import instruction_text, writes_its_memory_operand
+from emu.kern import signal, vkernel
+from emu.kern.proc import Lwp
+from emu.vm.vm_object import KernReturn, VmFaultError
+from syscalls.table import dispatch
+
+_PRESENT = int(Pgex.P)
+_WRITE_FAULT = int(Pgex.W)
+_FETCH = int(Pgex.I)
+_READ = int(Prot.READ)
+_WRITE = int(Prot.WRITE)
+_EXEC = int(Prot.EXEC)
+_TRACE = int(Rflags.T)
+_NO_TRACE = U64_MASK & ~_TRACE
+_PAGEFLT = int(Trap.PAGEFLT)
+_LONGEST_INSTRUCTION = 15
+
+SIGNALS: dict[int, tuple[Signal, int]] = {
+    Trap.PRIVINFLT: (Signal.ILL, IllCode.PRVOPC),
+    Trap.BPTFLT: (Signal.TRAP, TrapCode.TRACE),
+    Trap.ARITHTRAP: (Signal.FPE, FpeCode.NONE),
+    Trap.PROTFLT: (Signal.BUS, BusCode.OBJERR),
+    Trap.TRCTRAP: (Signal.TRAP, TrapCode.TRACE),
+    Trap.ALIGNFLT: (Signal.BUS, BusCode.OBJERR),
+    Trap.DIVIDE: (Signal.FPE, FpeCode.INTDIV),
+    Trap.OFLOW: (Signal.FPE, FpeCode.INTOVF),
+    Trap.BOUND: (Signal.FPE, FpeCode.FLTSUB),
+    Trap.FPOPFLT: (Signal.ILL, IllCode.COPROC),
+    Trap.TSSFLT: (Signal.BUS, BusCode.OBJERR),
+    Trap.SEGNPFLT: (Signal.BUS, BusCode.ADRERR),
+    Trap.STKFLT: (Signal.BUS, BusCode.OBJERR),
+    Trap.MCHK: (Signal.BUS, BusCode.OBJERR),
+    Trap.XMMFLT: (Signal.FPE, FpeCode.NONE),
+    Trap.RESERVED: (Signal.BUS, BusCode.OBJERR),
+}
+"""The signal and code of each trap of a process's own code (abi 3.4), in the 2011 version."""
+
+
+def handle(lwp: Lwp, reason: Exit) -> None:
+    """Do what `reason` asks for, and leave the registers to go on with in the engine."""
+    if reason is Exit.PAGE_FAULT:
+        _page_fault(lwp)
+    elif reason is Exit.SYSCALL:
+        _syscall(lwp)
+    elif reason is Exit.TRAP:
+        frame = lwp.frame
+        if frame.trapno in (Trap.TRCTRAP, Trap.BPTFLT):
+            frame.rflags &= _NO_TRACE
+        _unresolved(lwp, None)
+
+
+def _inside(lwp: Lwp) -> bool:
+    return lwp.vkernel is not None and lwp.vkernel.inside is not None
+
+
+def _syscall(lwp: Lwp) -> None:
+    traced = lwp.frame.rflags & _TRACE
+    if _inside(lwp):
+        vkernel.leave(lwp)
+    else:
+        dispatch(lwp)
+    if traced:
+        # Whoever runs next loses T and the process gets SIGTRAP, which need not be the one that
+        # was being stepped (abi 7.8).
+        lwp.frame.rflags &= _NO_TRACE
+        lwp.cpu.load()
+        signal.post(lwp, Signal.TRAP, "a system call was single-stepped")
+
+
+def _page_fault(lwp: Lwp) -> None:
+    """Resolve the fault, in which case nobody knows of it, or pass it on."""
+    frame = lwp.frame
+    va, err = frame.addr, frame.err
+    space = lwp.vmspace
+    complete = False
+    if err & _FETCH:
+        if err & _PRESENT and space.pmap.allow_execute(va):
+            return
+        access = _EXEC
+    elif err & _WRITE_FAULT:
+        access = _WRITE
+    else:
+        access = _READ
+        entry = space.map.lookup(va)
+        if entry is None or entry.vpagetable or not entry.prot & _WRITE:
+            # The engine reports the read of a read-modify-write; hardware, at once, the write.
+            # Elsewhere the difference cannot be seen.
+            lwp.cpu.store()
+            complete = True
+            if hardware_says_write(lwp):
+                access = _WRITE
+    try:
+        space.fault(va, access)
+        return
+    except VmFaultError as fault:
+        result = fault.result
+    except KernelError:
+        signal.post(lwp, Signal.KILL, f"out of memory for the page at {va:#x}")
+        return
+    if not complete:
+        lwp.cpu.store()
+        if access == _READ:
+            hardware_says_write(lwp)
+    _unresolved(lwp, result)
+
+
+def hardware_says_write(lwp: Lwp) -> bool:
+    """Correct the error code of a read fault in a complete frame; return whether it is a write."""
+    if not writes_its_memory_operand(_code(lwp)):
+        return False
+    lwp.frame.err |= _WRITE_FAULT
+    return True
+
+
+def _code(lwp: Lwp) -> bytes:
+    """Return the instruction at rip, with what follows it, as far as it can be had."""
+    rip = lwp.frame.rip
+    code = lwp.vmspace.peek(rip, _LONGEST_INSTRUCTION)
+    if code is None:
+        code = lwp.vmspace.peek(rip, min(PAGE_SIZE - (rip & PAGE_MASK), _LONGEST_INSTRUCTION))
+    return code or b""
+
+
+def _unresolved(lwp: Lwp, result: KernReturn | None) -> None:
+    """Reflect the trap in the frame, or post its signal.  `result` is the page fault's, if any."""
+    if _inside(lwp):
+        vkernel.leave(lwp)
+        return
+    sig, _code_number = _signal_of(lwp, result)
+    signal.post(lwp, sig, _explain(lwp, result))
+
+
+def _signal_of(lwp: Lwp, result: KernReturn | None) -> tuple[Signal, int]:
+    trapno = lwp.frame.trapno
+    abi = lwp.proc.kernel.abi
+    if result is KernReturn.PROTECTION_FAILURE:
+        return abi.protection_fault
+    if result is not None:
+        return Signal.SEGV, SegvCode.MAPERR
+    sig, code = SIGNALS[trapno]
+    if trapno == Trap.BPTFLT:
+        code = abi.breakpoint_code
+    elif trapno == Trap.STKFLT:
+        code = abi.stack_fault_code
+    return sig, code
+
+
+def _explain(lwp: Lwp, result: KernReturn | None) -> str:
+    """Return what happened, for a person: the instruction, the address, the reason."""
+    frame = lwp.frame
+    code = _code(lwp)
+    what = instruction_text(code, frame.rip) if code else "no code"
+    text = f"T_{Trap(frame.trapno).name} at {frame.rip:#x} ({what})"
+    if result is not None:
+        verb = "fetch from" if frame.err & _FETCH else "write to" if frame.err & 2 else "read of"
+        text += f": {verb} {frame.addr:#x}: {result.value}"
+    return text

@@ -1,0 +1,216 @@
+"""Page tables: the hardware's view of one address space.
+
+A pmap is a cache of what the vm_map knows.  Any entry may be dropped at any time; the next
+access faults and vm_fault puts it back.  Nothing above this module writes a page-table entry.
+Taking rights away is noted in `phys.stale`; granting them is not, the CPU looks again on a miss.
+
+Every page is entered NX and becomes executable at its first instruction fetch (EXEC_OK says it
+may): the engine is ten times slower at storing to pages that hold code.
+"""
+
+from emu.abi.x86 import LEVEL_SHIFTS, PAGE_SHIFT, PAGE_SIZE, PTE_FRAME, PTES_PER_PAGE, Pte
+from emu.vm.phys import PhysicalMemory
+
+# Plain integers: the operators of an IntFlag are a hundred times slower.
+_V = int(Pte.V)
+_RW = int(Pte.RW)
+_NX = int(Pte.NX)
+_EXEC_OK = int(Pte.EXEC_OK)
+_TABLE = int(Pte.V | Pte.RW | Pte.U)  # permissions are decided by the last level alone
+
+_TABLE_SHIFT = 21  # what one page table spans
+_TABLE_SPAN = 1 << _TABLE_SHIFT
+_SLOT_MASK = PTES_PER_PAGE - 1
+_NO_ENTRIES = memoryview(bytes(PAGE_SIZE)).cast("Q")
+_KERNEL_SLOT = PTES_PER_PAGE - 1
+
+View = tuple[memoryview, int]
+"""The 4096 bytes of a page in host memory, and its page number."""
+
+
+class Pmap:
+    """A four-level page table in physical memory; `cr3` is its root."""
+
+    __slots__ = (
+        "__weakref__",
+        "_generation",
+        "_levels",
+        "_phys",
+        "_tables",
+        "_words",
+        "cr3",
+        "readable",
+        "writable",
+    )
+
+    def __init__(self, phys: PhysicalMemory) -> None:
+        self._phys = phys
+        self._words = phys.words
+        self.cr3 = phys.alloc()
+        self._words[(self.cr3 >> 3) + _KERNEL_SLOT] = phys.kernel_pml4e
+        # For each level below the root: (address >> shift) → the frame of the table.
+        self._levels: tuple[dict[int, int], dict[int, int], dict[int, int]] = ({}, {}, {})
+        self._tables = self._levels[2]
+        self._generation = 0
+        self.readable: dict[int, View] = {}
+        self.writable: dict[int, View] = {}
+        """Pages the kernel has accessed and may access again: page number of the address → page.
+
+        They stand for translations like the CPU's own and go when those go.
+        """
+        phys.caches.add(self)
+
+    def lookup(self, va: int) -> int:
+        """Return the page-table entry for `va`, 0 if there is none."""
+        table = self._tables.get(va >> _TABLE_SHIFT)
+        if table is None:
+            return 0
+        return self._words[(table >> 3) + (va >> PAGE_SHIFT & _SLOT_MASK)]
+
+    def extract(self, va: int) -> int | None:
+        """Return the physical page behind `va`, or None if it is not mapped."""
+        pte = self.lookup(va)
+        return pte & PTE_FRAME if pte & _V else None
+
+    def enter(self, va: int, pte: int) -> None:
+        """Map the page at `va` as `pte` says, replacing what was there.
+
+        Raise KernelError(ENOMEM) if there is no room for a table.
+        """
+        table = self._tables.get(va >> _TABLE_SHIFT)
+        if table is None:
+            table = self._make_table(va)
+        slot = (table >> 3) + (va >> PAGE_SHIFT & _SLOT_MASK)
+        words = self._words
+        old = words[slot]
+        if old & _V and ((old ^ pte) & PTE_FRAME or old & _RW & ~pte or pte & _NX & ~old):
+            self._phys.stale.translations()
+            self.readable.pop(va >> PAGE_SHIFT, None)
+            self.writable.pop(va >> PAGE_SHIFT, None)
+        words[slot] = pte
+
+    def mark(self, va: int, bits: int) -> None:
+        """Set `bits` (accessed, dirty) in the entry for `va`, which must exist."""
+        table = self._tables[va >> _TABLE_SHIFT]
+        self._words[(table >> 3) + (va >> PAGE_SHIFT & _SLOT_MASK)] |= bits
+
+    def allow_execute(self, va: int) -> bool:
+        """Clear NX at `va` if the page may be executed; return whether it may."""
+        pte = self.lookup(va)
+        if not (pte & _V and pte & _EXEC_OK):
+            return False
+        table = self._tables[va >> _TABLE_SHIFT]
+        self._words[(table >> 3) + (va >> PAGE_SHIFT & _SLOT_MASK)] = pte & ~_NX
+        self._phys.code.add((pte & PTE_FRAME) >> PAGE_SHIFT)
+        return True
+
+    def remove(self, start: int, end: int) -> None:
+        """Drop every translation in [start, end), at the cost of the tables that exist there."""
+        self._forget_views(start, end)
+        for key in self._table_keys(start, end):
+            table = self._tables[key]
+            base = key << _TABLE_SHIFT
+            if start <= base and base + _TABLE_SPAN <= end:
+                self._free_table(key)
+            else:
+                first = (max(start, base) - base) >> PAGE_SHIFT
+                last = (min(end, base + _TABLE_SPAN) - base) >> PAGE_SHIFT
+                at = table >> 3
+                self._words[at + first : at + last] = _NO_ENTRIES[: last - first]
+            self._phys.stale.translations()
+
+    def protect(self, start: int, end: int, *, write: bool, execute: bool) -> None:
+        """Take the right to write, or to execute, away from every translation in [start, end)."""
+        keep = ~((0 if write else _RW) | (0 if execute else _EXEC_OK))
+        add = 0 if execute else _NX
+        self._forget_views(start, end)
+        for key in self._table_keys(start, end):
+            base = key << _TABLE_SHIFT
+            at = self._tables[key] >> 3
+            first = (max(start, base) - base) >> PAGE_SHIFT
+            last = (min(end, base + _TABLE_SPAN) - base) >> PAGE_SHIFT
+            for slot in range(at + first, at + last):
+                if pte := self._words[slot]:
+                    self._words[slot] = pte & keep | add
+            self._phys.stale.translations()
+
+    def forget(self, first: int, last: int) -> None:
+        """Drop every translation to a physical page in [first, last)."""
+        for key, table in self._tables.items():
+            at = table >> 3
+            for slot in range(PTES_PER_PAGE):
+                pte = self._words[at + slot]
+                if pte & _V and first <= pte & PTE_FRAME < last:
+                    self._words[at + slot] = 0
+                    va = (key << _TABLE_SHIFT) + (slot << PAGE_SHIFT)
+                    self._forget_views(va, va + PAGE_SIZE)
+                    self._phys.stale.translations()
+
+    def drop(self) -> None:
+        """Forget everything but the root; give the tables' frames back."""
+        for level in self._levels:
+            for frame in level.values():
+                self._phys.free(frame)
+            level.clear()
+        root = self.cr3 >> 3
+        self._words[root : root + _KERNEL_SLOT] = _NO_ENTRIES[:_KERNEL_SLOT]
+        self.readable.clear()
+        self.writable.clear()
+        self._generation += 1
+        self._phys.stale.translations()
+
+    def destroy(self) -> None:
+        """Give every frame back.  The pmap must not be used any more."""
+        self.drop()
+        self._phys.caches.discard(self)
+        self._phys.free(self.cr3)
+
+    def resident(self) -> int:
+        """Return how many pages are mapped."""
+        return sum(
+            1
+            for table in self._tables.values()
+            for pte in self._words[table >> 3 : (table >> 3) + PTES_PER_PAGE].tolist()
+            if pte & _V
+        )
+
+    def _table_keys(self, start: int, end: int) -> list[int]:
+        """Return the keys of the page tables that exist in [start, end)."""
+        first, last = start >> _TABLE_SHIFT, (end - 1) >> _TABLE_SHIFT
+        if last - first < len(self._tables):
+            return [key for key in range(first, last + 1) if key in self._tables]
+        return [key for key in self._tables if first <= key <= last]
+
+    def _forget_views(self, start: int, end: int) -> None:
+        if end - start == PAGE_SIZE:
+            self.readable.pop(start >> PAGE_SHIFT, None)
+            self.writable.pop(start >> PAGE_SHIFT, None)
+        else:
+            self.readable.clear()
+            self.writable.clear()
+
+    def _free_table(self, key: int) -> None:
+        parent = self._levels[1][key >> 9]
+        self._words[(parent >> 3) + (key & _SLOT_MASK)] = 0
+        self._phys.free(self._tables.pop(key))
+
+    def _make_table(self, va: int) -> int:
+        """Return the frame of the page table for `va`, making the levels above it too."""
+        for _attempt in range(2):
+            generation = self._generation
+            parent = self.cr3
+            for shift, level in zip(LEVEL_SHIFTS, self._levels, strict=False):
+                # Key of the table that the entry at this level points to.
+                frame = level.get(va >> shift)
+                if frame is None:
+                    frame = self._phys.alloc()
+                    if generation != self._generation:
+                        # Out of frames: alloc() has dropped this very pmap.  Begin again.
+                        self._phys.free(frame)
+                        break
+                    self._words[(parent >> 3) + (va >> shift & _SLOT_MASK)] = frame | _TABLE
+                    level[va >> shift] = frame
+                parent = frame
+            else:
+                return parent
+        return self._phys.out_of_memory()

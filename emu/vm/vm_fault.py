@@ -1,0 +1,108 @@
+"""Resolving page faults, through the virtual page table where there is one (sys/vm/vm_fault.c)."""
+
+from emu.abi.mman import Prot
+from emu.abi.versions import AbiVersion
+from emu.abi.vkernel import VPTE_FRAME, VPTE_INDEX_BITS, VPTE_LEVEL_BITS, VpteFormat
+from emu.abi.x86 import PAGE_SHIFT, PTES_PER_PAGE, U64_MASK, Pte
+from emu.vm.phys import PhysicalMemory
+from emu.vm.pmap import Pmap
+from emu.vm.vm_map import VmMap, VmMapEntry
+from emu.vm.vm_object import KernReturn, VmFaultError
+
+_READ = int(Prot.READ)
+_WRITE = int(Prot.WRITE)
+_EXEC = int(Prot.EXEC)
+_ENTERED = int(Pte.V | Pte.U | Pte.A | Pte.NX)
+_WRITABLE = int(Pte.RW)
+_DIRTY = int(Pte.D)
+_EXEC_OK = int(Pte.EXEC_OK)
+_NX = int(Pte.NX)
+_SLOT_MASK = PTES_PER_PAGE - 1
+
+
+def vm_fault(
+    phys: PhysicalMemory, abi: AbiVersion, vm_map: VmMap, pmap: Pmap, va: int, access: int
+) -> None:
+    """Enter the page behind `va` into `pmap` for `access`, exactly one of READ, WRITE and EXEC.
+
+    Raise VmFaultError if the map or the virtual page table refuses, KernelError(ENOMEM) if there
+    is no memory.  Accessed and modified bits that the walk set before it failed stay set.
+    """
+    # Where nothing denies execution, a fetch is a read that happens to need the NX bit cleared.
+    kind = access if access != _EXEC or abi.execute_checked else _READ
+    entry = vm_map.lookup(va)
+    if entry is None:
+        raise VmFaultError(KernReturn.FAILURE)
+    if not entry.prot & kind:
+        raise VmFaultError(KernReturn.PROTECTION_FAILURE)
+    if entry.vpagetable:
+        index, rights = _walk(phys, abi, entry, va, kind)
+        # Taken as for a write, so that a private page is copied before anyone sees the original:
+        # one object page may be mapped at many addresses here.
+        pa, _ = entry.object.page(index, True)
+        rights &= entry.prot
+    else:
+        index = ((va - entry.start + entry.offset) & U64_MASK) >> PAGE_SHIFT
+        pa, writable = entry.object.page(index, kind == _WRITE)
+        rights = entry.prot if writable else entry.prot & ~_WRITE
+    pte = pa | _ENTERED
+    if rights & _WRITE:
+        pte |= _WRITABLE
+    if kind == _WRITE:
+        pte |= _DIRTY
+    if rights & _EXEC or not abi.execute_checked:
+        pte |= _EXEC_OK
+        if access == _EXEC:
+            pte &= ~_NX
+            phys.code.add(pa >> PAGE_SHIFT)
+    pmap.enter(va, pte)
+
+
+def _walk(
+    phys: PhysicalMemory, abi: AbiVersion, entry: VmMapEntry, va: int, kind: int
+) -> tuple[int, int]:
+    """Translate `va` through the page table that the vkernel keeps in the entry's object.
+
+    Return the page it stands for and what may be done with it.  A page whose vpte lacks M is
+    never writable yet: its first write must fault, so that M can be set for the vkernel to see.
+    """
+    vpte_format = abi.vpte
+    index = (va - entry.start + entry.offset) >> PAGE_SHIFT  # the low 36 bits count
+    bits = VPTE_INDEX_BITS  # of `index`, still to be translated
+    vpte = entry.root
+    executable = True
+    must, judged, marks = _rules(vpte_format, kind)
+    while True:
+        if vpte & judged != must:
+            raise VmFaultError(KernReturn.FAILURE)
+        if vpte & vpte_format.no_execute:
+            executable = False
+        if vpte & vpte_format.terminal or not bits:
+            break
+        bits -= VPTE_LEVEL_BITS
+        table, _ = entry.object.page((vpte & VPTE_FRAME) >> PAGE_SHIFT, True)
+        slot = table + 8 * (index >> bits & _SLOT_MASK)
+        vpte = phys.read_u64(slot)  # checked as it is before the marks
+        # The entry that refuses is left untouched; those above it keep their marks.
+        if vpte & judged == must and vpte & marks != marks:
+            phys.write_u64(slot, vpte | marks)
+    rights = _READ | _EXEC if executable else _READ
+    dirty = vpte_format.write | vpte_format.modified
+    if kind == _WRITE or (abi.read_keeps_write and vpte & dirty == dirty):
+        rights |= _WRITE
+    return ((vpte & VPTE_FRAME) >> PAGE_SHIFT) + (index & (1 << bits) - 1), rights
+
+
+def _rules(vpte_format: VpteFormat, kind: int) -> tuple[int, int, int]:
+    """Return what an entry must be for an access of `kind`, in which bits, and what it then gets.
+
+    An entry permits the access if `entry & judged == must`.
+    """
+    valid, accessed = vpte_format.valid, vpte_format.accessed
+    if kind == _WRITE:
+        must = valid | vpte_format.write
+        return must, must, accessed | vpte_format.modified
+    if kind == _EXEC:
+        return valid, valid | vpte_format.no_execute, accessed
+    must = valid | vpte_format.read
+    return must, must, accessed

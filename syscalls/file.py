@@ -1,0 +1,305 @@
+"""Reading and writing, and what else is done with a descriptor.
+
+sys/kern/sys_generic.c, kern_descrip.c and vfs_syscalls.c.  Data moves in pieces: a huge length
+costs nothing until there is that much to move.
+"""
+
+from typing import Annotated
+
+from emu.abi.errno import Errno, KernelError
+from emu.abi.fcntl import FD_CLOEXEC, IOV_MAX, Fcntl, Io, Lock, Open, RecordLock, Seek
+from emu.abi.ioctl import IOC_IN, IOC_OUT, IOCPARM_MASK, IOCPARM_SHIFT, Ioctl
+from emu.abi.structs import FLOCK_SIZE, IOVEC_SIZE, Flock, Iovec
+from emu.abi.x86 import U32_MASK
+from emu.kern.file import MAX_OFFSET, File
+from emu.kern.proc import Lwp
+from emu.vm.vmspace import Vmspace
+from syscalls.args import Fd, Long, Off, Pad, Ptr, Size, UInt, Word, enum_kind, flags_kind
+
+IoArg = Annotated[int, flags_kind(Io, "O_")]
+FcntlArg = Annotated[int, enum_kind(Fcntl, "F_")]
+LockArg = Annotated[int, flags_kind(Lock, "LOCK_")]
+SeekArg = Annotated[int, enum_kind(Seek, "SEEK_")]
+
+PIECE = 1 << 20
+"""The most that is moved at a time."""
+PIPE_BUF = 512
+"""How much a non-blocking write tries at a time, once the host has room at all."""
+
+_SSIZE_MAX = (1 << 63) - 1
+_NONBLOCK = int(Open.NONBLOCK)
+_FNONBLOCKING = int(Io.FNONBLOCKING)
+_FRNONBLOCKING = int(Io.FRNONBLOCKING)
+_FBLOCKING = int(Io.FBLOCKING)
+_FOFFSET = int(Io.FOFFSET)
+_FAPPEND = int(Io.FAPPEND)
+
+
+class Uio:
+    """The program's side of a transfer: buffers, used up in order (struct uio)."""
+
+    __slots__ = ("_pieces", "_vmspace", "resid")
+
+    def __init__(self, vmspace: Vmspace, pieces: list[tuple[int, int]]) -> None:
+        self._vmspace = vmspace
+        self._pieces = pieces
+        self._pieces.reverse()
+        self.resid = sum(size for _, size in pieces)
+
+    def put(self, data: bytes) -> None:
+        """Copy `data` out to the program."""
+        at = 0
+        while at < len(data):
+            base, size = self._next(len(data) - at)
+            self._vmspace.copyout(base, data[at : at + size])
+            at += size
+
+    def take(self, limit: int) -> bytes:
+        """Copy in what the program wants written, up to `limit` bytes of it."""
+        wanted = min(limit, self.resid)
+        data = b""
+        while len(data) < wanted:
+            base, size = self._next(wanted - len(data))
+            data += self._vmspace.copyin(base, size)
+        return data
+
+    def _next(self, limit: int) -> tuple[int, int]:
+        """Use up to `limit` bytes of the first buffer with room; return where and how many."""
+        base, size = self._pieces.pop()
+        if size > limit:
+            self._pieces.append((base + limit, size - limit))
+            size = limit
+        self.resid -= size
+        return base, size
+
+
+def read(lwp: Lwp, fd: Fd, buf: Ptr, nbyte: Size) -> int:
+    return _read(lwp, fd, _single(lwp, buf, nbyte))
+
+
+def write(lwp: Lwp, fd: Fd, buf: Ptr, nbyte: Size) -> int:
+    return _write(lwp, fd, _single(lwp, buf, nbyte))
+
+
+def readv(lwp: Lwp, fd: Fd, iovp: Ptr, iovcnt: UInt) -> int:
+    return _read(lwp, fd, _vector(lwp, iovp, iovcnt))
+
+
+def writev(lwp: Lwp, fd: Fd, iovp: Ptr, iovcnt: UInt) -> int:
+    return _write(lwp, fd, _vector(lwp, iovp, iovcnt))
+
+
+def extpread(lwp: Lwp, fd: Fd, buf: Ptr, nbyte: Size, flags: IoArg, offset: Off) -> int:
+    """Read at `offset`, or at the file's position if it is -1."""
+    return _read(lwp, fd, _single(lwp, buf, nbyte), flags, offset)
+
+
+def extpwrite(lwp: Lwp, fd: Fd, buf: Ptr, nbyte: Size, flags: IoArg, offset: Off) -> int:
+    """Write at `offset`, or at the file's position if it is -1."""
+    return _write(lwp, fd, _single(lwp, buf, nbyte), flags, offset)
+
+
+def extpreadv(lwp: Lwp, fd: Fd, iovp: Ptr, iovcnt: UInt, flags: IoArg, offset: Off) -> int:
+    return _read(lwp, fd, _vector(lwp, iovp, iovcnt), flags, offset)
+
+
+def extpwritev(lwp: Lwp, fd: Fd, iovp: Ptr, iovcnt: UInt, flags: IoArg, offset: Off) -> int:
+    return _write(lwp, fd, _vector(lwp, iovp, iovcnt), flags, offset)
+
+
+def close(lwp: Lwp, fd: Fd) -> None:
+    lwp.proc.files.close(fd)
+
+
+def closefrom(lwp: Lwp, fd: Fd) -> None:
+    """Close every descriptor from `fd` up."""
+    if fd < 0:
+        raise KernelError(Errno.EINVAL, f"closefrom({fd})")
+    lwp.proc.files.close_from(fd)
+
+
+def dup(lwp: Lwp, fd: Fd) -> int:
+    return lwp.proc.files.dup(fd)
+
+
+def dup2(lwp: Lwp, from_: Fd, to: Fd) -> int:
+    return lwp.proc.files.dup2(from_, to)
+
+
+def lseek(lwp: Lwp, fd: Fd, pad: Pad, offset: Off, whence: SeekArg) -> int:
+    return lwp.proc.files.get(fd).seek(offset, whence)
+
+
+def fstat(lwp: Lwp, fd: Fd, sb: Ptr) -> None:
+    lwp.vmspace.copyout(sb, bytes(lwp.proc.files.get(fd).node.stat()))
+
+
+def ftruncate(lwp: Lwp, fd: Fd, pad: Pad, length: Off) -> None:
+    if length < 0:
+        raise KernelError(Errno.EINVAL, "a negative length")
+    file = lwp.proc.files.get(fd)
+    if not file.writable:
+        raise KernelError(Errno.EINVAL, "not open for writing")
+    file.node.resize(length)
+
+
+def fsync(lwp: Lwp, fd: Fd) -> None:
+    lwp.proc.files.get(fd).node.sync()
+
+
+def flock(lwp: Lwp, fd: Fd, how: LockArg) -> None:
+    """Lock or unlock the whole file, for the open file `fd` stands for."""
+    file = lwp.proc.files.get(fd)
+    if not file.node.seekable:
+        raise KernelError(Errno.EOPNOTSUPP, "cannot be locked")
+    if how & Lock.UN:
+        file.node.unlock(file)
+    elif how & (Lock.EX | Lock.SH):
+        file.node.lock(file, exclusive=bool(how & Lock.EX))
+    else:
+        raise KernelError(Errno.EBADF, f"flock({how}) asks for nothing")
+
+
+def fcntl(lwp: Lwp, fd: Fd, cmd: FcntlArg, arg: Long) -> int:
+    files = lwp.proc.files
+    word = (arg & U32_MASK ^ 0x8000_0000) - 0x8000_0000  # an int, but for locks
+    match cmd:
+        case Fcntl.DUPFD:
+            return files.dup(fd, word)
+        case Fcntl.GETFD:
+            return FD_CLOEXEC if files.close_on_exec(fd) else 0
+        case Fcntl.SETFD:
+            files.set_close_on_exec(fd, bool(word & FD_CLOEXEC))
+        case Fcntl.GETFL:
+            return files.get(fd).flags
+        case Fcntl.SETFL:
+            files.get(fd).set_flags(word)
+        case Fcntl.GETOWN:
+            return files.get(fd).get_owner() & U32_MASK
+        case Fcntl.SETOWN:
+            files.get(fd).set_owner(word)
+        case Fcntl.GETLK | Fcntl.SETLK | Fcntl.SETLKW:
+            _record_lock(lwp, fd, cmd, arg)
+        case _:
+            files.get(fd)
+            raise KernelError(Errno.EINVAL, f"fcntl command {cmd}")
+    return 0
+
+
+def ioctl(lwp: Lwp, fd: Fd, com: Word, data: Ptr) -> None:
+    """Control a device.  `com` says how long the parameter is, and which way it goes."""
+    files = lwp.proc.files
+    file = files.get(fd)
+    if com in (Ioctl.FIOCLEX, Ioctl.FIONCLEX):
+        files.set_close_on_exec(fd, com == Ioctl.FIOCLEX)
+        return
+    size = com >> IOCPARM_SHIFT & IOCPARM_MASK
+    parameter = bytearray(lwp.vmspace.copyin(data, size) if com & IOC_IN else size)
+    file.ioctl(com, parameter)
+    if com & IOC_OUT and size:
+        lwp.vmspace.copyout(data, parameter)
+
+
+def _single(lwp: Lwp, buf: int, nbyte: int) -> Uio:
+    if nbyte > _SSIZE_MAX:
+        raise KernelError(Errno.EINVAL, f"{nbyte} bytes")
+    return Uio(lwp.vmspace, [(buf, nbyte)])
+
+
+def _vector(lwp: Lwp, iovp: int, iovcnt: int) -> Uio:
+    if iovcnt > IOV_MAX:
+        raise KernelError(Errno.EMSGSIZE, f"{iovcnt} buffers")
+    raw = lwp.vmspace.copyin(iovp, iovcnt * IOVEC_SIZE)
+    iovecs = (Iovec * iovcnt).from_buffer_copy(raw)
+    uio = Uio(lwp.vmspace, [(iov.iov_base, iov.iov_len) for iov in iovecs])
+    if uio.resid > _SSIZE_MAX:
+        raise KernelError(Errno.EINVAL, f"{uio.resid} bytes")
+    return uio
+
+
+def _read(lwp: Lwp, fd: int, uio: Uio, flags: int = 0, offset: int = -1) -> int:
+    """Fill the buffers: to the end of the file, or with what a stream has (kern_preadv)."""
+    file = lwp.proc.files.get(fd)
+    if not file.readable:
+        raise KernelError(Errno.EBADF, "not open for reading")
+    at = _position(file, flags, offset)
+    done = 0
+    while uio.resid:
+        if not file.node.can_read():
+            if _nonblocking(file, flags):
+                raise KernelError(Errno.EAGAIN, "nothing to read yet")
+            assert file.node.host_fd is not None
+            lwp.proc.kernel.clock.wait_readable(file.node.host_fd)
+        size = min(uio.resid, PIECE)
+        data = file.read(size, at)
+        try:
+            uio.put(data)
+        except KernelError:
+            if at is None:
+                file.offset -= len(data)
+            raise
+        done += len(data)
+        if at is not None:
+            at += len(data)
+        if len(data) < size or file.node.host_fd is not None:
+            break
+    return done
+
+
+def _write(lwp: Lwp, fd: int, uio: Uio, flags: int = 0, offset: int = -1) -> int:
+    """Write the buffers out.  A failure after part of it is still a failure (kern_pwritev)."""
+    file = lwp.proc.files.get(fd)
+    if not file.writable:
+        raise KernelError(Errno.EBADF, "not open for writing")
+    at = _position(file, flags, offset)
+    nonblocking = file.node.host_fd is not None and _nonblocking(file, flags)
+    done = 0
+    while uio.resid:
+        if nonblocking and not file.node.can_write():
+            if done:
+                break
+            raise KernelError(Errno.EAGAIN, "no room to write yet")
+        data = uio.take(PIPE_BUF if nonblocking else PIECE)
+        count = file.write(data, at, append=bool(flags & _FAPPEND))
+        done += count
+        if at is not None:
+            at += count
+        if count < len(data):
+            break
+    return done
+
+
+def _position(file: File, flags: int, offset: int) -> int | None:
+    """Return where to read or write, or None for the file's own position."""
+    if offset == -1 and not flags & _FOFFSET:
+        return None
+    if not file.node.seekable:
+        raise KernelError(Errno.ESPIPE, "this file has no positions")
+    if not 0 <= offset <= MAX_OFFSET:
+        raise KernelError(Errno.EINVAL, f"no position {offset}")
+    return offset
+
+
+def _nonblocking(file: File, flags: int) -> bool:
+    if flags & _FRNONBLOCKING:
+        return True
+    if flags & _FBLOCKING:
+        return False
+    return bool(flags & _FNONBLOCKING or file.flags & _NONBLOCK)
+
+
+def _record_lock(lwp: Lwp, fd: int, cmd: int, arg: int) -> None:
+    """Grant a record lock: a process never stands in its own way."""
+    lock = Flock.from_buffer_copy(lwp.vmspace.copyin(arg, FLOCK_SIZE))
+    file = lwp.proc.files.get(fd)
+    if not file.node.seekable:
+        raise KernelError(Errno.EBADF, "cannot be locked")
+    if lock.l_type not in RecordLock.__members__.values():
+        raise KernelError(Errno.EINVAL, f"lock type {lock.l_type}")
+    if cmd == Fcntl.GETLK:
+        lock.l_type = RecordLock.UNLCK
+        lwp.vmspace.copyout(arg, bytes(lock))
+    elif (lock.l_type == RecordLock.RDLCK and not file.readable) or (
+        lock.l_type == RecordLock.WRLCK and not file.writable
+    ):
+        raise KernelError(Errno.EBADF, "not open for that kind of lock")

@@ -1,0 +1,171 @@
+"""Every system call the host kernel answers, and how a call is made.
+
+Numbers are DragonFly's, from sys/kern/syscalls.master; the way in and out is syscall2() in
+sys/platform/pc64/x86_64/trap.c.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import NoReturn
+
+from emu.abi.errno import Errno, KernelError
+from emu.abi.signal import Signal
+from emu.abi.versions import SyscallReturn
+from emu.abi.x86 import U32_MASK, U64_MASK
+from emu.kern import signal
+from emu.kern.proc import Lwp
+from syscalls import file, path, proc, sysctl, time, vm, vmspace
+from syscalls.args import Handler, JustReturn, Kind, signature
+
+REGISTER_ARGUMENTS = 6  # rdi rsi rdx r10 r8 r9: the first six words of a trapframe
+INDIRECT = frozenset((0, 198))  # syscall, __syscall: the number is the first argument
+
+
+@dataclass(frozen=True, slots=True)
+class Syscall:
+    handler: Handler
+    note: str = ""
+    """What is missing, if anything; printed by `vkemu syscalls`."""
+    name: str = ""
+    args: Mapping[str, Kind] = field(init=False)
+    decoders: tuple[tuple[int, Callable[[int], int]], ...] = field(init=False)
+    """The arguments that are not simply the 64-bit word, by position."""
+
+    def __post_init__(self) -> None:
+        args = signature(self.handler)
+        object.__setattr__(self, "args", args)
+        object.__setattr__(self, "name", self.name or self.handler.__name__)
+        decoders = [(at, kind.decode) for at, kind in enumerate(args.values()) if kind.decode]
+        object.__setattr__(self, "decoders", tuple(decoders))
+
+
+TABLE: Mapping[int, Syscall] = {
+    1: Syscall(proc.exit),
+    3: Syscall(file.read),
+    4: Syscall(file.write, note="EPIPE without SIGPIPE"),
+    5: Syscall(
+        path.open,
+        note="a conflicting lock is EAGAIN, never waited for; O_FSYNC and O_DIRECT have no effect",
+    ),
+    6: Syscall(file.close),
+    10: Syscall(path.unlink),
+    12: Syscall(path.chdir),
+    13: Syscall(path.fchdir),
+    17: Syscall(vm.obreak, name="break"),
+    20: Syscall(proc.getpid),
+    24: Syscall(proc.getuid),
+    25: Syscall(proc.geteuid),
+    33: Syscall(path.access),
+    39: Syscall(proc.getppid),
+    41: Syscall(file.dup),
+    43: Syscall(proc.getegid),
+    47: Syscall(proc.getgid),
+    54: Syscall(
+        file.ioctl,
+        note="terminal settings and size; FIONREAD, FIONBIO, FIOASYNC, FIOSETOWN, FIOCLEX",
+    ),
+    60: Syscall(path.umask),
+    65: Syscall(vm.msync),
+    69: Syscall(proc.sbrk, note="EOPNOTSUPP, as in the original"),
+    70: Syscall(proc.sstk, note="EOPNOTSUPP, as in the original"),
+    73: Syscall(vm.munmap),
+    74: Syscall(vm.mprotect),
+    75: Syscall(vm.madvise),
+    78: Syscall(vm.mincore),
+    89: Syscall(proc.getdtablesize),
+    90: Syscall(file.dup2),
+    92: Syscall(file.fcntl, note="record locks are always granted; no SIGIO"),
+    95: Syscall(file.fsync),
+    116: Syscall(time.gettimeofday),
+    120: Syscall(file.readv),
+    121: Syscall(file.writev, note="EPIPE without SIGPIPE"),
+    131: Syscall(file.flock, note="a conflicting lock is EAGAIN, never waited for"),
+    136: Syscall(path.mkdir),
+    137: Syscall(path.rmdir),
+    165: Syscall(proc.sysarch, note="EOPNOTSUPP, as in the original"),
+    173: Syscall(file.extpread),
+    174: Syscall(file.extpwrite, note="EPIPE without SIGPIPE"),
+    197: Syscall(vm.mmap),
+    199: Syscall(file.lseek),
+    200: Syscall(path.truncate),
+    201: Syscall(file.ftruncate),
+    202: Syscall(sysctl.__sysctl, note="only vm.vkernel_enable can be set"),
+    232: Syscall(time.clock_gettime),
+    234: Syscall(time.clock_getres),
+    250: Syscall(vm.minherit),
+    253: Syscall(proc.issetugid),
+    289: Syscall(file.extpreadv),
+    290: Syscall(file.extpwritev, note="EPIPE without SIGPIPE"),
+    326: Syscall(path.__getcwd),
+    472: Syscall(proc.set_tls_area),
+    473: Syscall(proc.get_tls_area),
+    474: Syscall(file.closefrom),
+    475: Syscall(path.stat),
+    476: Syscall(file.fstat),
+    477: Syscall(path.lstat),
+    479: Syscall(path.getdirentries),
+    480: Syscall(path.getdents),
+    485: Syscall(vm.mcontrol),
+    486: Syscall(vmspace.vmspace_create),
+    487: Syscall(vmspace.vmspace_destroy),
+    488: Syscall(vmspace.vmspace_ctl),
+    489: Syscall(vmspace.vmspace_mmap),
+    490: Syscall(vmspace.vmspace_munmap),
+    491: Syscall(vmspace.vmspace_mcontrol),
+    492: Syscall(vmspace.vmspace_pread, note="EINVAL, as in the original; --ext vmspace-io"),
+    493: Syscall(vmspace.vmspace_pwrite, note="EINVAL, as in the original; --ext vmspace-io"),
+    494: Syscall(proc.extexit, note="the exit of an LWP ends the process"),
+    496: Syscall(proc.lwp_gettid),
+}
+
+SYMBOLS: Mapping[str, int] = {
+    "SYS_syscall": 0,
+    "SYS___syscall": 198,
+    **{f"SYS_{call.name}": number for number, call in TABLE.items()},
+}
+
+
+def dispatch(lwp: Lwp) -> None:
+    """Carry out the call in `lwp`'s registers and leave the result there."""
+    frame = lwp.frame
+    try:
+        number = frame.rax & U32_MASK
+        first = 0
+        if number in INDIRECT:
+            number = frame.rdi & U32_MASK
+            first = 1
+        call = TABLE.get(number)
+        if call is None:
+            nosys(lwp, number)
+        count = len(call.args)
+        words = lwp.arguments[first : min(first + count, REGISTER_ARGUMENTS)].tolist()
+        if len(words) < count:
+            # [rsp] is the return address of the C stub.
+            on_stack = 8 * (count - len(words))
+            stack = lwp.vmspace.copyin(frame.rsp + 8 & U64_MASK, on_stack)
+            words += memoryview(stack).cast("Q").tolist()
+        for at, decode in call.decoders:
+            words[at] = decode(words[at])
+        lwp.succeed((call.handler(lwp, *words) or 0) & U64_MASK)
+    except JustReturn:
+        return
+    except KernelError as refusal:
+        lwp.refuse(refusal.errno)
+    if lwp.proc.kernel.abi.syscall_return is not SyscallReturn.IRETQ:
+        _sysret(lwp)
+    lwp.cpu.load()
+
+
+def nosys(lwp: Lwp, number: int) -> NoReturn:
+    """A call that does not exist: SIGSYS, and EINVAL for whoever survives that (sys_nosys)."""
+    signal.post(lwp, Signal.SYS, f"there is no system call {number}")
+    raise KernelError(Errno.EINVAL, f"system call {number}")
+
+
+def _sysret(lwp: Lwp) -> None:
+    """Leave the registers as the fast return path of later versions does."""
+    frame = lwp.frame
+    frame.rcx = frame.rip
+    frame.r11 = frame.rflags
+    if lwp.proc.kernel.abi.syscall_return is SyscallReturn.SYSRET_R10_CLEAR:
+        frame.r10 = 0

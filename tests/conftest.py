@@ -1,0 +1,125 @@
+"""The machine in small: what most tests start from."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from emu.abi.errno import Errno
+from emu.abi.symbols import abi_symbols
+from emu.abi.versions import ABI_2011, AbiVersion
+from emu.abi.x86 import Rflags
+from emu.asm import assemble_text
+from emu.cpu.unicorn_engine import UnicornEngine
+from emu.kern.clock import VirtualClock
+from emu.kern.file import FileTable
+from emu.kern.proc import Kernel, Lwp, Proc
+from emu.kern.tree import Tree
+from emu.loader import LoadOptions, exec_setregs, load
+from emu.machine import Machine
+from emu.vm.phys import PhysicalMemory
+from emu.vm.vmspace import Vmspace
+from syscalls.table import SYMBOLS, TABLE, dispatch
+
+MEMORY = 64 << 20
+LOAD_ADDRESS = 0x400000
+NUMBERS = {call.name: number for number, call in TABLE.items()}
+ARGUMENT_SLOTS = ("rdi", "rsi", "rdx", "rcx", "r8", "r9")  # slot rcx carries R10
+
+
+class Booted:
+    """A machine with an assembled program in it, and what it told the user."""
+
+    def __init__(
+        self,
+        source: str | bytes,
+        *,
+        abi: AbiVersion = ABI_2011,
+        memory: int = MEMORY,
+        vkernel_enable: bool = True,
+        vmspace_io: bool = False,
+    ) -> None:
+        self.told: list[str] = []
+        phys = PhysicalMemory(memory)
+        kernel = Kernel(
+            abi=abi,
+            phys=phys,
+            clock=VirtualClock(),
+            tree=Tree.scratch(),
+            tell=self.told.append,
+            vkernel_enable=vkernel_enable,
+            vmspace_io=vmspace_io,
+        )
+        engine = UnicornEngine(phys)
+        proc = Proc(kernel, Vmspace(phys, abi, grows=True), FileTable())
+        self.lwp = Lwp(proc, engine)
+        code = source if isinstance(source, bytes) else assembled(source, abi)
+        image = load(proc, code, [b"test"], options=LoadOptions(load_addr=LOAD_ADDRESS))
+        exec_setregs(self.lwp, image)
+        self.machine = Machine(self.lwp)
+
+    def run(self) -> int:
+        """Run to the end; return the exit status."""
+        return self.machine.run()
+
+    def close(self) -> None:
+        self.machine.close()
+        self.lwp.proc.kernel.tree.close()
+
+
+def assembled(source: str, abi: AbiVersion = ABI_2011) -> bytes:
+    """Assemble `source` with the macros of vkemu.inc."""
+    symbols = {**abi_symbols(abi), **SYMBOLS}
+    text = f'.include "vkemu.inc"\n{source}\n'
+    return assemble_text(text, "test.s", origin=LOAD_ADDRESS, symbols=symbols).code
+
+
+def call(lwp: Lwp, name: str, *args: int) -> int | Errno:
+    """Make a system call the way user code does; return its value, or the Errno.
+
+    Arguments beyond the sixth go where the stack pointer says.
+    """
+    frame = lwp.frame
+    frame.rax = NUMBERS[name]
+    for slot, value in zip(ARGUMENT_SLOTS, args, strict=False):
+        setattr(frame, slot, value & (1 << 64) - 1)
+    for at, value in enumerate(args[6:]):
+        lwp.proc.vmspace.copyout(
+            frame.rsp + 8 + 8 * at, (value & (1 << 64) - 1).to_bytes(8, "little")
+        )
+    dispatch(lwp)
+    return Errno(frame.rax) if frame.rflags & Rflags.C else frame.rax
+
+
+@pytest.fixture
+def boot() -> Iterator[Callable[..., Booted]]:
+    """Make machines that are closed after the test."""
+    made: list[Booted] = []
+
+    def make(source: str | bytes = "nop", **options: object) -> Booted:
+        machine = Booted(source, **options)  # type: ignore[arg-type]
+        made.append(machine)
+        return machine
+
+    yield make
+    for machine in made:
+        machine.close()
+
+
+@pytest.fixture
+def lwp(boot: Callable[..., Booted]) -> Lwp:
+    """An LWP that has not run yet, for calling system calls directly."""
+    return boot().lwp
+
+
+@pytest.fixture
+def phys() -> PhysicalMemory:
+    return PhysicalMemory(4 << 20)
+
+
+@pytest.fixture
+def programs() -> Path:
+    """Where the guest programs are."""
+    import guest_programs
+
+    return Path(guest_programs.__path__[0])

@@ -1,0 +1,126 @@
+import pytest
+
+from emu.asm import assemble_text
+from emu.disasm import Line, disassemble, instruction_text, writes_its_memory_operand
+
+
+def encode_all(instructions: list[str]) -> list[bytes]:
+    """One child process for the whole table: line n is instruction n."""
+    assembly = assemble_text("\n".join(instructions), "test.s", origin=0x400000, symbols={})
+    return [line.code for line in assembly.lines]
+
+
+ARITHMETIC = ["add", "adc", "sub", "sbb", "and", "or", "xor"]
+SHIFTS = ["shl", "shr", "sar", "rol", "ror", "rcl", "rcr"]
+
+READ_MODIFY_WRITE = [
+    *(f"{name} qword ptr [rax]" for name in ["inc", "dec", "not", "neg"]),
+    *(f"lock {name} byte ptr [rax]" for name in ["inc", "dec", "not", "neg"]),
+    *(f"{name} [rax+8], rbx" for name in ARITHMETIC),
+    *(f"{name} byte ptr [rax], 5" for name in ARITHMETIC),
+    *(f"{name} dword ptr [rax], 0x12345" for name in ARITHMETIC),
+    *(f"lock {name} [rip+8], ebx" for name in ARITHMETIC),
+    *(f"{name} byte ptr [rax], 1" for name in SHIFTS),
+    *(f"{name} qword ptr [rax], 5" for name in SHIFTS),
+    *(f"{name} word ptr fs:[rax], cl" for name in SHIFTS),
+    "shld [rax], rbx, 5",
+    "shrd [rax], ebx, cl",
+    "xchg [rax], rbx",
+    "xchg rbx, [rax]",
+    "xadd [rax], rbx",
+    "lock xadd [rax], bl",
+    "cmpxchg [rax], rbx",
+    "lock cmpxchg [rax], bl",
+    "cmpxchg8b [rax]",
+    "lock cmpxchg8b [rax]",
+    "cmpxchg16b [rax]",
+    "lock cmpxchg16b [rax]",
+    "bts [rax], rbx",
+    "btr dword ptr [rax], 5",
+    "lock btc qword ptr [rax], 5",
+]
+
+READ_ONLY = [
+    "mov rbx, [rax]",
+    "cmp [rax], rbx",
+    "cmp qword ptr [rax], 5",
+    "test [rax], rbx",
+    "bt [rax], rbx",
+    "bt dword ptr [rax], 5",
+    *(f"{name} rbx, [rax]" for name in ARITHMETIC),
+    "imul rbx, [rax]",
+    "mul qword ptr [rax]",
+    "div dword ptr [rax]",
+    "cmovz rbx, [rax]",
+    "movzx ebx, byte ptr [rax]",
+    "push qword ptr [rax]",
+    "pop qword ptr [rax]",
+    "call qword ptr [rax]",
+    "jmp qword ptr [rax]",
+    "movsb",
+    "rep movsq",
+    "cmpsb",
+    "scasb",
+    "lodsb",
+    "fld qword ptr [rax]",
+    "fadd qword ptr [rax]",
+    "movaps xmm0, [rax]",
+    "addps xmm0, [rax]",
+    "fxrstor [rax]",
+    "ret",
+    "add rax, rbx",
+    "xchg rax, rbx",
+    "inc rax",
+]
+
+
+def test_an_operand_that_is_read_and_written_is_written():
+    for instruction, code in zip(READ_MODIFY_WRITE, encode_all(READ_MODIFY_WRITE), strict=True):
+        assert writes_its_memory_operand(code), instruction
+
+
+def test_an_operand_that_is_only_read_is_not_written():
+    for instruction, code in zip(READ_ONLY, encode_all(READ_ONLY), strict=True):
+        assert not writes_its_memory_operand(code), instruction
+
+
+def test_bytes_after_the_instruction_do_not_matter():
+    assert writes_its_memory_operand(bytes.fromhex("ff00") + b"\xff" * 13)
+    assert not writes_its_memory_operand(bytes.fromhex("8b00") + bytes.fromhex("ff00"))
+
+
+@pytest.mark.parametrize("code", [b"", b"\x06", b"\xff", b"\xf0\x90"])
+def test_what_is_no_instruction_writes_nothing(code):
+    assert not writes_its_memory_operand(code)
+
+
+@pytest.mark.parametrize(
+    "code, text",
+    [
+        ("0f05", "syscall"),
+        ("48c7c005000000", "mov rax, 5"),
+        ("ebfe", "jmp 0x400000"),
+        ("f048ff00", "lock inc qword ptr [rax]"),
+        ("06", "(bad)"),
+        ("", "(bad)"),
+    ],
+)
+def test_an_instruction_is_told_in_intel_syntax(code, text):
+    assert instruction_text(bytes.fromhex(code), 0x400000) == text
+
+
+def test_disassembly_goes_on_after_bytes_that_are_no_instruction():
+    assert list(disassemble(bytes.fromhex("90060f05ff"), 0x1000)) == [
+        Line(0x1000, b"\x90", "nop"),
+        Line(0x1001, b"\x06", ".byte 0x06"),
+        Line(0x1002, b"\x0f\x05", "syscall"),
+        Line(0x1004, b"\xff", ".byte 0xff"),
+    ]
+
+
+def test_disassembly_loses_no_byte_of_a_long_program():
+    code = bytes.fromhex("48c7c005000000060f05") * 2000
+    lines = list(disassemble(code, 0))
+    assert b"".join(line.code for line in lines) == code
+    assert [line.text for line in lines[-3:]] == ["mov rax, 5", ".byte 0x06", "syscall"]
+    assert len(lines) == 3 * 2000

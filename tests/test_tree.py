@@ -1,0 +1,333 @@
+"""The guest's file tree: names, links, and that nothing outside the root can be reached."""
+
+import errno
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+from emu.abi.errno import Errno, KernelError
+from emu.abi.fcntl import Access, Mode, Open
+from emu.kern.host import guest_errno
+from emu.kern.tree import MAX_DEPTH, Tree
+
+SECRET = b"not for guests"
+
+
+@pytest.fixture
+def outside(tmp_path: Path) -> Path:
+    """A directory beside the root, with a secret in it."""
+    path = tmp_path / "outside"
+    path.mkdir()
+    (path / "secret").write_bytes(SECRET)
+    return path
+
+
+@pytest.fixture
+def root(tmp_path: Path, outside: Path) -> Path:
+    path = tmp_path / "root"
+    (path / "etc").mkdir(parents=True)
+    (path / "etc" / "motd").write_bytes(b"hello")
+    (path / "secret").write_bytes(b"inside")
+    return path
+
+
+@pytest.fixture
+def tree(root: Path) -> Iterator[Tree]:
+    tree = Tree(root)
+    yield tree
+    tree.close()
+
+
+def contents(tree: Tree, path: bytes, cwd: tuple[bytes, ...] = ()) -> bytes:
+    file = tree.open(path, cwd, Open.RDONLY)
+    data = file.read(100)
+    file.drop()
+    return data
+
+
+def refusal(tree: Tree, path: bytes, flags: int = Open.RDONLY, mode: int = 0o644) -> Errno:
+    with pytest.raises(KernelError) as caught:
+        tree.open(path, (), flags, mode)
+    return caught.value.errno
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        b"/etc/motd",
+        b"etc/motd",
+        b"//etc///motd",
+        b"/etc/./motd",
+        b"/etc/../etc/motd",
+        b"/../../etc/motd",
+        b"../etc/motd",
+    ],
+)
+def test_a_path_names_a_file_inside_the_root(tree: Tree, path: bytes) -> None:
+    assert contents(tree, path) == b"hello"
+
+
+def test_a_relative_path_starts_at_the_working_directory(tree: Tree) -> None:
+    cwd = tree.enter(b"etc", ())
+    assert cwd == (b"etc",)
+    assert contents(tree, b"motd", cwd) == b"hello"
+    assert contents(tree, b"../secret", cwd) == b"inside"
+    assert tree.enter(b"../..", cwd) == ()
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        "/secret",
+        "../../../../../../../../secret",
+        "../secret",
+        "/etc/../../secret",
+        "up/up/up/secret",
+    ],
+)
+def test_a_link_to_the_outside_ends_inside(tree: Tree, root: Path, target: str) -> None:
+    (root / "etc" / "up").symlink_to("..")
+    (root / "up").symlink_to("..")
+    (root / "etc" / "link").symlink_to(target)
+    assert contents(tree, b"/etc/link") == b"inside"
+
+
+@pytest.mark.parametrize(
+    "path", ["link", "link/secret", "etc/../link/secret", "chain/secret", "etc/chain/secret"]
+)
+def test_the_hosts_own_paths_mean_nothing_to_a_guest(
+    tree: Tree, root: Path, outside: Path, path: str
+) -> None:
+    (root / "link").symlink_to(outside)
+    (root / "chain").symlink_to("link")
+    (root / "etc" / "chain").symlink_to("../../root/link")
+    assert refusal(tree, path.encode()) is Errno.ENOENT
+    assert refusal(tree, path.encode(), Open.CREAT | Open.WRONLY | Open.TRUNC) is Errno.ENOENT
+    assert (outside / "secret").read_bytes() == SECRET
+
+
+def test_dots_in_a_link_count_from_where_the_link_is(tree: Tree, root: Path) -> None:
+    (root / "a" / "b").mkdir(parents=True)
+    (root / "a" / "file").write_bytes(b"a/file")
+    (root / "a" / "b" / "link").symlink_to("../file")
+    (root / "short").symlink_to("a/b")
+    assert contents(tree, b"/a/b/link") == b"a/file"
+    assert contents(tree, b"/short/../file") == b"a/file"
+    assert tree.enter(b"/short", ()) == (b"a", b"b")
+
+
+def test_a_chain_of_32_links_is_followed_and_33_are_too_many(tree: Tree, root: Path) -> None:
+    (root / "0").symlink_to("secret")
+    for number in range(1, 33):
+        (root / str(number)).symlink_to(str(number - 1))
+    assert contents(tree, b"31") == b"inside"
+    assert refusal(tree, b"32") is Errno.ELOOP
+
+
+@pytest.mark.parametrize(
+    "path, errno",
+    [
+        (b"", Errno.ENOENT),
+        (b"nothing", Errno.ENOENT),
+        (b"nothing/more", Errno.ENOENT),
+        (b"secret/more", Errno.ENOTDIR),
+        (b"secret/..", Errno.ENOTDIR),
+        (b"secret/", Errno.ENOTDIR),
+        (b"loop", Errno.ELOOP),
+        (b"n" * 256, Errno.ENAMETOOLONG),
+        (b"n" * 255, Errno.ENOENT),
+        (b"/" * 1024, Errno.ENAMETOOLONG),
+        (b"./" * 512, Errno.ENAMETOOLONG),
+        (b"fifo", Errno.ENXIO),
+        (b"socket-or-so/", Errno.ENOENT),
+    ],
+)
+def test_a_bad_path_is_refused(tree: Tree, root: Path, path: bytes, errno: Errno) -> None:
+    (root / "loop").symlink_to("loop")
+    os.mkfifo(root / "fifo")
+    assert refusal(tree, path) is errno
+
+
+@pytest.mark.parametrize(
+    "path, flags, errno",
+    [
+        (b"etc", Open.RDWR, Errno.EISDIR),
+        (b"etc", Open.WRONLY, Errno.EISDIR),
+        (b"secret", Open.RDONLY | Open.TRUNC, Errno.EACCES),
+        (b"secret", Open.CREAT | Open.EXCL | Open.RDWR, Errno.EEXIST),
+        (b"link", Open.NOFOLLOW, Errno.EMLINK),
+        (b"dangling", Open.CREAT | Open.EXCL | Open.RDWR, Errno.EEXIST),
+        (b"new/", Open.CREAT | Open.RDWR, Errno.ENOTDIR),
+        (b"new/deeper", Open.CREAT | Open.RDWR, Errno.ENOENT),
+        (b"/", Open.CREAT | Open.RDWR, Errno.EEXIST),
+        (b"etc/.", Open.CREAT | Open.RDONLY, Errno.EEXIST),
+    ],
+)
+def test_open_refuses(tree: Tree, root: Path, path: bytes, flags: int, errno: Errno) -> None:
+    (root / "link").symlink_to("secret")
+    (root / "dangling").symlink_to("nowhere")
+    assert refusal(tree, path, flags) is errno
+    assert (root / "secret").read_bytes() == b"inside"
+    assert not (root / "new").exists() and not (root / "nowhere").exists()
+
+
+def test_a_file_is_created_through_a_dangling_link(tree: Tree, root: Path) -> None:
+    (root / "dangling").symlink_to("/etc/made")
+    tree.open(b"dangling", (), Open.CREAT | Open.RDWR, 0o600).drop()
+    assert (root / "etc" / "made").stat().st_mode & 0o777 == 0o600
+
+
+def test_a_new_file_never_sets_an_identity(tree: Tree, root: Path) -> None:
+    tree.open(b"made", (), Open.CREAT | Open.RDWR, 0o6755).drop()
+    assert (root / "made").stat().st_mode & 0o7000 == 0
+
+
+def test_truncation_on_open_empties_the_file(tree: Tree, root: Path) -> None:
+    tree.open(b"secret", (), Open.RDWR | Open.TRUNC).drop()
+    assert (root / "secret").read_bytes() == b""
+
+
+def test_two_opens_of_one_file_share_its_vnode(tree: Tree, root: Path) -> None:
+    os.link(root / "secret", root / "other")
+    first = tree.open(b"secret", (), Open.RDONLY)
+    second = tree.open(b"other", (), Open.RDWR)
+    assert first.node is second.node
+    first.drop()
+    second.drop()
+    third = tree.open(b"secret", (), Open.RDONLY)
+    assert third.node is not first.node
+    third.drop()
+
+
+def test_a_lock_keeps_another_open_file_out(tree: Tree) -> None:
+    holder = tree.open(b"secret", (), Open.RDWR | Open.EXLOCK)
+    assert refusal(tree, b"secret", Open.RDWR | Open.EXLOCK | Open.NONBLOCK) is Errno.EAGAIN
+    assert refusal(tree, b"secret", Open.RDONLY | Open.SHLOCK | Open.NONBLOCK) is Errno.EAGAIN
+    holder.drop()
+    tree.open(b"secret", (), Open.RDWR | Open.EXLOCK).drop()
+
+
+def test_a_lock_keeps_another_emulator_out(tree: Tree, root: Path) -> None:
+    other = Tree(root)
+    holder = other.open(b"secret", (), Open.RDWR | Open.EXLOCK)
+    assert refusal(tree, b"secret", Open.RDWR | Open.EXLOCK | Open.NONBLOCK) is Errno.EAGAIN
+    holder.drop()
+    other.close()
+
+
+def test_directories_are_made_and_removed(tree: Tree, root: Path) -> None:
+    tree.mkdir(b"new/", (), 0o755)
+    assert (root / "new").is_dir()
+    tree.rmdir(b"new", ())
+    assert not (root / "new").exists()
+
+
+@pytest.mark.parametrize(
+    "call, path, errno",
+    [
+        ("mkdir", b"etc", Errno.EEXIST),
+        ("mkdir", b"secret", Errno.EEXIST),
+        ("mkdir", b"/", Errno.EEXIST),
+        ("mkdir", b"etc/..", Errno.EEXIST),
+        ("mkdir", b"no/where", Errno.ENOENT),
+        ("rmdir", b"etc", Errno.ENOTEMPTY),
+        ("rmdir", b"secret", Errno.ENOTDIR),
+        ("rmdir", b"/", Errno.EACCES),
+        ("rmdir", b"etc/.", Errno.EINVAL),
+        ("rmdir", b"etc/..", Errno.ENOTEMPTY),
+        ("unlink", b"etc", Errno.EPERM),
+        ("unlink", b"gone", Errno.ENOENT),
+    ],
+)
+def test_names_are_not_made_or_removed(tree: Tree, call: str, path: bytes, errno: Errno) -> None:
+    with pytest.raises(KernelError) as caught:
+        tree.mkdir(path, (), 0o755) if call == "mkdir" else getattr(tree, call)(path, ())
+    assert caught.value.errno is errno
+
+
+def test_unlink_removes_the_link_and_not_its_target(tree: Tree, root: Path, outside: Path) -> None:
+    (root / "link").symlink_to(outside / "secret")
+    tree.unlink(b"link", ())
+    assert not (root / "link").is_symlink()
+    assert (outside / "secret").exists()
+
+
+def test_an_unlinked_file_lives_while_it_is_open(tree: Tree) -> None:
+    file = tree.open(b"secret", (), Open.RDONLY)
+    tree.unlink(b"secret", ())
+    assert file.read(100) == b"inside"
+    file.drop()
+
+
+def test_stat_follows_links_and_lstat_does_not(tree: Tree, root: Path) -> None:
+    (root / "link").symlink_to("/secret")
+    followed = tree.stat(b"link", ())
+    assert followed.st_mode & Mode.FMT == Mode.REG
+    assert (followed.st_size, followed.st_nlink) == (6, 1)
+    assert tree.stat(b"link", (), follow=False).st_mode & Mode.FMT == Mode.LNK
+
+
+def test_access_asks_the_host(tree: Tree) -> None:
+    tree.access(b"secret", (), Access.R | Access.W)
+    with pytest.raises(KernelError) as caught:
+        tree.access(b"secret", (), Access.X)
+    assert caught.value.errno is Errno.EACCES
+
+
+def test_directories_have_a_greatest_depth(tree: Tree) -> None:
+    cwd: tuple[bytes, ...] = ()
+    for _ in range(MAX_DEPTH):
+        tree.mkdir(b"d", cwd, 0o755)
+        cwd = tree.enter(b"d", cwd)
+    tree.mkdir(b"d", cwd, 0o755)
+    with pytest.raises(KernelError) as caught:
+        tree.mkdir(b"d/d", cwd, 0o755)
+    assert caught.value.errno is Errno.ENAMETOOLONG
+
+
+def test_looking_up_leaves_no_host_descriptor_open(tree: Tree, root: Path) -> None:
+    (root / "loop").symlink_to("etc/../loop")
+    before = os.dup(0)  # the lowest free one
+    os.close(before)
+    for path in (b"etc/motd", b"etc/../etc/none", b"loop", b"etc/motd/x", b"etc/" + b"n" * 300):
+        with suppress(KernelError):
+            tree.open(path, (), Open.RDWR).drop()
+    after = os.dup(0)
+    os.close(after)
+    assert after == before
+
+
+def test_a_scratch_tree_goes_away(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    tree = Tree.scratch()
+    (root,) = tmp_path.iterdir()
+    tree.open(b"/tmp/file", (), Open.CREAT | Open.RDWR, 0o644).drop()
+    tree.mkdir(b"/tmp/closed", (), 0)
+    assert (root / "tmp" / "file").exists()
+    tree.close()
+    assert not root.exists()
+
+
+def test_a_scratch_tree_has_the_two_simplest_devices() -> None:
+    tree = Tree.scratch()
+    null = tree.open(b"/dev/null", (), Open.RDWR)
+    assert (null.read(10), null.write(b"gone"), null.is_zero_device) == (b"", 4, False)
+    zero = tree.open(b"/dev/../dev/zero", (), Open.RDWR)
+    assert (zero.read(4), zero.is_zero_device) == (bytes(4), True)
+    assert tree.stat(b"/dev/null", ()).st_mode == Mode.CHR | 0o666
+    tree.close()
+
+
+@pytest.mark.parametrize(
+    "name", ["EPERM", "EAGAIN", "ELOOP", "ENAMETOOLONG", "ENOTEMPTY", "EDQUOT", "EOPNOTSUPP"]
+)
+def test_host_errors_keep_their_name_and_change_their_number(name: str) -> None:
+    assert guest_errno(OSError(getattr(errno, name), "")) is Errno[name]
+
+
+def test_a_host_error_without_a_counterpart_is_an_io_error() -> None:
+    assert guest_errno(OSError(9999, "")) is Errno.EIO

@@ -1,0 +1,200 @@
+"""VM objects: whose pages they are, and when they go."""
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from emu.abi.errno import Errno, KernelError
+from emu.abi.x86 import PAGE_SIZE, Pte
+from emu.vm.phys import PhysicalMemory
+from emu.vm.pmap import Pmap
+from emu.vm.vm_object import AnonymousObject, FileObject, KernReturn, ShadowObject, VmFaultError
+
+MB = 1 << 20
+READ = int(Pte.V | Pte.U | Pte.NX)
+
+
+class Mapped:
+    """A file of two pages and a half, mapped, and what was heard of its release."""
+
+    def __init__(self, phys: PhysicalMemory, fd: int) -> None:
+        self.released: list[FileObject] = []
+        os.pwrite(fd, b"1" * PAGE_SIZE + b"2" * PAGE_SIZE + b"3" * 100, 0)
+        os.ftruncate(fd, 3 * PAGE_SIZE)
+        self.region = phys.map_file(fd, 2 * MB, writable=True)
+        self.object = FileObject(phys, self.region, 2 * PAGE_SIZE + 100, self.released.append)
+
+
+@pytest.fixture
+def mapped(phys: PhysicalMemory, tmp_path: Path) -> Iterator[Mapped]:
+    fd = os.open(tmp_path / "file", os.O_RDWR | os.O_CREAT)
+    yield Mapped(phys, fd)
+    os.close(fd)
+
+
+def refused(page: Callable[[int, bool], tuple[int, bool]], index: int) -> KernReturn:
+    with pytest.raises(VmFaultError) as caught:
+        page(index, False)
+    return caught.value.result
+
+
+def test_anonymous_memory_is_zero_and_costs_what_is_touched(phys: PhysicalMemory) -> None:
+    memory = AnonymousObject(phys, 1 << 35)
+    assert phys.used == 0
+    pa, writable = memory.page((1 << 35) - 1, False)
+    assert writable
+    assert bytes(phys.page(pa)) == bytes(PAGE_SIZE)
+    assert memory.page((1 << 35) - 1, True) == (pa, True)
+    assert phys.used == PAGE_SIZE
+
+
+def test_a_page_past_the_end_is_a_protection_failure(phys: PhysicalMemory) -> None:
+    memory = AnonymousObject(phys, 2)  # abi 6.13
+    assert refused(memory.page, 2) is KernReturn.PROTECTION_FAILURE
+    assert phys.used == 0
+
+
+def test_only_touched_pages_are_resident(phys: PhysicalMemory) -> None:
+    memory = AnonymousObject(phys, 2)
+    memory.page(1, False)
+    assert (memory.resident(0), memory.resident(1)) == (False, True)
+
+
+@pytest.mark.parametrize("first, last", [(1, 3), (1, 1 << 40)], ids=["few", "more than there are"])
+def test_discarded_pages_are_free_and_zero_again(
+    phys: PhysicalMemory, first: int, last: int
+) -> None:
+    memory = AnonymousObject(phys, 4)
+    kept, _ = memory.page(0, True)
+    for index in (1, 2):
+        phys.page(memory.page(index, True)[0])[:] = b"x" * PAGE_SIZE
+    memory.discard(first, last)
+    assert phys.used == PAGE_SIZE
+    assert memory.page(0, False) == (kept, True)
+    assert bytes(phys.page(memory.page(1, False)[0])) == bytes(PAGE_SIZE)
+
+
+def test_the_last_reference_frees_the_pages(phys: PhysicalMemory) -> None:
+    memory = AnonymousObject(phys, 4)
+    memory.refs = 2
+    memory.page(0, True)
+    memory.page(3, True)
+    memory.deref()
+    assert phys.used == 2 * PAGE_SIZE
+    memory.deref()
+    assert phys.used == 0
+
+
+def test_out_of_memory_takes_nothing_away() -> None:
+    phys = PhysicalMemory(2 * PAGE_SIZE)
+    memory = AnonymousObject(phys, 4)
+    pa, _ = memory.page(0, True)
+    with pytest.raises(KernelError) as caught:
+        memory.page(1, True)
+    assert caught.value.errno is Errno.ENOMEM
+    assert memory.pages == {0: pa}
+    assert not memory.resident(1)
+
+
+def test_a_file_page_is_its_place_in_the_region(mapped: Mapped) -> None:
+    assert mapped.object.page(0, False) == (mapped.region.base, True)
+    assert mapped.object.page(2, True) == (mapped.region.base + 2 * PAGE_SIZE, True)
+
+
+def test_a_file_ends_with_the_page_its_last_byte_is_in(mapped: Mapped) -> None:
+    assert mapped.object.resident(2)  # abi 6.13: file pages rounded up
+    assert refused(mapped.object.page, 3) is KernReturn.PROTECTION_FAILURE
+    assert not mapped.object.resident(3)
+    mapped.object.resize(2 * PAGE_SIZE)
+    assert refused(mapped.object.page, 2) is KernReturn.PROTECTION_FAILURE
+
+
+def test_a_file_that_grows_shows_its_new_pages(mapped: Mapped) -> None:
+    mapped.object.resize(3 * PAGE_SIZE + 1)
+    assert mapped.object.page(3, False) == (mapped.region.base + 3 * PAGE_SIZE, True)
+
+
+def test_no_translation_to_a_cut_off_page_survives(phys: PhysicalMemory, mapped: Mapped) -> None:
+    spaces = [Pmap(phys), Pmap(phys)]
+    for pmap in spaces:
+        for index in range(3):
+            pmap.enter(index * PAGE_SIZE, mapped.region.base + index * PAGE_SIZE | READ)
+    mapped.object.resize(PAGE_SIZE + 1)
+    for pmap in spaces:
+        assert [pmap.extract(index * PAGE_SIZE) for index in range(3)] == [
+            mapped.region.base,
+            mapped.region.base + PAGE_SIZE,
+            None,
+        ]
+    assert phys.stale.tlb
+
+
+def test_shrinking_within_a_page_drops_nothing(phys: PhysicalMemory, mapped: Mapped) -> None:
+    pmap = Pmap(phys)
+    pmap.enter(0, mapped.region.base + 2 * PAGE_SIZE | READ)
+    mapped.object.resize(2 * PAGE_SIZE + 1)
+    assert pmap.extract(0) == mapped.region.base + 2 * PAGE_SIZE
+
+
+def test_a_file_is_released_once_with_its_last_reference(mapped: Mapped) -> None:
+    mapped.object.refs = 2
+    mapped.object.deref()
+    assert mapped.released == []
+    mapped.object.deref()
+    assert mapped.released == [mapped.object]
+
+
+@pytest.mark.parametrize(
+    "offset, size, expected",
+    [
+        (0, 0x1000, False),
+        (0x1000, 1, True),
+        (0xFFF, 2, True),
+        (0, 0x3000, True),
+        (0x2000, 1, False),
+    ],
+)
+def test_a_file_knows_which_of_its_bytes_may_be_code(
+    phys: PhysicalMemory, mapped: Mapped, offset: int, size: int, expected: bool
+) -> None:
+    phys.code.add((mapped.region.base >> 12) + 1)
+    assert mapped.object.holds_code(offset, size) is expected
+
+
+def test_a_private_copy_shows_the_file_until_it_is_written(
+    phys: PhysicalMemory, mapped: Mapped
+) -> None:
+    private = ShadowObject(phys, mapped.object)
+    assert private.page(1, False) == (mapped.region.base + PAGE_SIZE, False)
+    assert phys.used == 0
+    copy, writable = private.page(1, True)
+    assert writable and copy < phys.size
+    assert bytes(phys.page(copy)) == b"2" * PAGE_SIZE
+    phys.page(copy)[0] = 0x39
+    assert private.page(1, False) == (copy, True)
+    assert mapped.region.bytes[PAGE_SIZE] == 0x32
+
+
+def test_a_private_copy_ends_where_the_file_ends_but_keeps_what_it_copied(
+    phys: PhysicalMemory, mapped: Mapped
+) -> None:
+    private = ShadowObject(phys, mapped.object)
+    copy, _ = private.page(2, True)
+    mapped.object.resize(PAGE_SIZE)
+    assert private.page(2, False) == (copy, True)
+    assert refused(private.page, 1) is KernReturn.PROTECTION_FAILURE
+    assert (private.resident(0), private.resident(1), private.resident(2)) == (True, False, True)
+
+
+def test_a_private_copy_gives_back_its_pages_and_then_the_file(
+    phys: PhysicalMemory, mapped: Mapped
+) -> None:
+    private = ShadowObject(phys, mapped.object)
+    private.refs = 1
+    private.page(0, True)
+    assert mapped.object.refs == 1
+    private.deref()
+    assert phys.used == 0
+    assert mapped.released == [mapped.object]
