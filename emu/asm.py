@@ -9,6 +9,7 @@ The listing and the labels come from a table of addresses assembled behind the p
 """
 
 import ast
+import itertools
 import json
 import operator
 import os
@@ -17,7 +18,6 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import groupby
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -157,13 +157,16 @@ class _Condition:
 
 
 _NAME = r"[A-Za-z_.$][\w.$]*"
+_NAME_IN_EXPRESSION = rf"(?<![\w.$]){_NAME}"
 _QUOTED = r""""(?:\\.|[^"\\\n])*"|'(?:\\.|[^'\\\n])'"""
 _LEXEME = re.compile(rf"{_QUOTED}|/\*.*?\*/|(?://|\#)[^\n]*|/\*|\"", re.DOTALL)
 _TOKEN = re.compile(rf"{_QUOTED}|(?<![\w.$])(?:\d+[bf](?![\w.$])|{_NAME})")
 _LABEL = re.compile(rf"({_NAME}|\d+)\s*:")
 _ASSIGNMENT = re.compile(rf"({_NAME})\s*=(?!=)\s*(.*)")
 _NUMERIC_REFERENCE = re.compile(r"(\d+)([bf])")
-_MEMORY = re.compile(r"([^\[\]]*)\[([^\[\]]*)\]")
+_MEMORY = re.compile(
+    r"((?i:(?:[xyz]mmword|[bdfqt]?word|byte|tbyte)\s+ptr\s*)?(?i:[c-gs]s\s*:\s*)?)\[([^\[\]]*)\]"
+)
 _PARAMETER = re.compile(rf"({_NAME})(?::(req|vararg))?(?:\s*=\s*(.*))?", re.DOTALL)
 
 _IGNORED = {".text", ".globl", ".global", ".code64"}
@@ -204,7 +207,7 @@ _UNSIGNED_IMMEDIATE = {"int": 1, "ret": 2, "retf": 2, "retfq": 2}
 _OWN = "__vkasm_"  # how the names made here begin
 _DEEPEST = 64
 _MOST_STATEMENTS = 1_000_000
-_MOST_SPACE = 1 << 28
+_MOST_SPACE = 1 << 26
 _MOST_ALIGNMENT = 1 << 21
 
 
@@ -222,11 +225,16 @@ class _Program:
         self._symbols = 0
         self._numeric: dict[str, int] = {}  # numeric label → how often defined so far
         self._awaited: dict[tuple[str, int], _Line] = {}
+        self._assigned: set[str] = set()
+        self._needed: dict[str, _Line] = {}  # by the values of constants, which Keystone computes
 
     def add_file(self, text: str, name: str) -> None:
         self._add_file(text, name, ())
         for (label, _), line in self._awaited.items():
             _fail(line, f"there is no label {label}: after this")
+        for name, line in self._needed.items():
+            if name not in self.labels and name not in self._assigned:
+                _fail(line, f"symbol {name} is not defined: {line.text}")
 
     def _add_file(self, text: str, name: str, including: tuple[Path, ...]) -> None:
         self._expand(list(_logical_lines(text, name)), (*including, Path(name).resolve()))
@@ -453,9 +461,15 @@ class _Program:
         text = self._replace(line, expression)
         value = _evaluate(text)
         if value is None:
+            if not _is_expression(text):
+                _fail(line, f"not a value: {expression}")
+            for needed in _names(text):
+                if needed != "." and not needed.startswith(_OWN):
+                    self._needed.setdefault(needed, line)
             self._constants.pop(name, None)
         else:
             self._constants[name] = value
+        self._assigned.add(name)
         self._add(line, f"{name} = {text if value is None else value}", definition=True)
 
     def _directive(self, line: _Line, word: str, rest: str) -> None:
@@ -547,14 +561,14 @@ class _Program:
         definitions: list[str],
     ) -> str:
         """Return what Keystone gets for `operand`; add the symbols made for it to `definitions`."""
-        if re.search(r"[@`\"]", operand):
-            _fail(line, f"not an operand: {operand}")
         match = _MEMORY.fullmatch(operand)
         if match is None:
             if operand.count("[") != operand.count("]"):
                 _fail(line, f"unbalanced brackets: {operand}")
             if re.search(r"(?i)\bptr\b", operand):
                 _fail(line, f"memory is written with brackets: {operand}")
+            if re.fullmatch(r"(?i:st\s*\([0-7]\))", operand):
+                return operand
             value = self._value(line, re.sub(r"(?i)^offset\s+(flat:\s*)?", "", operand))
             return value if _is_number(value) else self._symbol(value, definitions)
         before, inside = match[1], self._replace(line, match[2])
@@ -585,6 +599,8 @@ class _Program:
             return "+".join(registers)
         value = _evaluate(rest)
         if value is None:
+            if not _is_expression(rest):
+                _fail(line, f"not an address: [{inside}]")
             symbol = self._symbol(rest.removeprefix("+"), definitions)
             return "+".join([*registers, symbol])
         if not _fits_signed(value, 4):
@@ -597,7 +613,7 @@ class _Program:
         Keystone takes an operand like 8+label for memory, and of several symbols in brackets it
         forgets all but one; in the value of a symbol it computes them right.
         """
-        names = re.findall(rf"(?<![\w.$]){_NAME}", expression)
+        names = _names(expression)
         if expression in names or not names or any(_REGISTER.fullmatch(name) for name in names):
             return expression
         self._symbols += 1
@@ -617,6 +633,8 @@ class _Program:
         """Return the value of `expression` as a number, or what must be left to Keystone."""
         text = self._replace(line, expression)
         value = _evaluate(text)
+        if value is None and not _is_expression(text):
+            _fail(line, f"not an operand: {expression}")
         return text if value is None else str(value)
 
     def _replace(self, line: _Line, expression: str) -> str:
@@ -855,6 +873,19 @@ def _evaluate(text: str) -> int | None:
         return None
 
 
+def _names(expression: str) -> list[str]:
+    return re.findall(_NAME_IN_EXPRESSION, expression)
+
+
+def _is_expression(text: str) -> bool:
+    """Tell whether `text` is an expression of numbers and names.
+
+    What is not must not reach Keystone, which loops for ever on some of it and drops some.
+    """
+    values = itertools.count(1_000_003, 1_000_003)  # apart from each other and from 0
+    return _evaluate(re.sub(_NAME_IN_EXPRESSION, lambda _: str(next(values)), text)) is not None
+
+
 def _value(node: ast.expr) -> int:
     match node:
         case ast.Constant(value=int() as value):
@@ -986,7 +1017,7 @@ def _source_lines(
     statements: Sequence[_Statement], sizes: Mapping[int, int], origin: int, code: bytes
 ) -> Iterator[SourceLine]:
     done = 0
-    for _, group in groupby(enumerate(statements), lambda item: id(item[1].line.place)):
+    for _, group in itertools.groupby(enumerate(statements), lambda item: id(item[1].line.place)):
         indices = [index for index, _ in group]
         size = sum(sizes.get(index, 0) for index in indices)
         place = statements[indices[0]].line.place
@@ -1009,13 +1040,13 @@ def _blame(
     findings = _ask(
         {
             "origin": origin,
-            "statements": [(s.text, s.definition) for s in statements],
+            "statements": [(s.text, s.definition, s.instruction) for s in statements],
             "constants": constants,
         }
     )
-    for finding in reversed((findings or b"").splitlines()):
-        index, _, reason = finding.decode().partition(" ")
-        if index.isdigit():
+    if lines := (findings or b"").splitlines():
+        index, _, reason = lines[-1].decode().partition(" ")
+        if index != "none":
             statement = statements[int(index)]
             reason = reason or "the assembler crashed on this statement"
             _fail(statement.line, f"{reason}: {statement.line.text}")
@@ -1041,7 +1072,7 @@ def _ask(request: Mapping[str, Any]) -> bytes | None:
     # Isolated and without site-packages: the child starts faster, and nothing but the standard
     # library and Keystone can be imported by mistake.
     # Some input makes Keystone loop for ever; honest work takes about 0.05 ms for a statement.
-    patience = 10 + len(data) / 20_000
+    patience = 5 + len(data) / 20_000
     command = [sys.executable, "-I", "-S", __file__, str(Path(keystone.origin).parent.parent)]
     try:
         child = subprocess.run(command, input=data, capture_output=True, timeout=patience)
@@ -1086,14 +1117,14 @@ def _child(keystone_folder: str) -> None:
 
 
 def _find_culprit(
-    statements: Sequence[tuple[str, bool]],
+    statements: Sequence[tuple[str, bool, bool]],
     constants: Sequence[str],
     encode: Callable[[str, list[str]], bytes | str],
 ) -> None:
     """Write lines "index" before a try, "index reason" for the statement that is wrong."""
     after = "\n" + "\n".join(constants) + "\n"
-    defined = {re.split(r"[:\s]", text)[0] for text, definition in statements if definition}
-    for index, (text, definition) in enumerate(statements):
+    defined = {re.split(r"[:\s]", text)[0] for text, definition, _ in statements if definition}
+    for index, (text, definition, instruction) in enumerate(statements):
         os.write(1, b"%d\n" % index)
         if definition and text.endswith(":"):
             continue
@@ -1103,6 +1134,8 @@ def _find_culprit(
             if name not in defined and not name.startswith(_OWN):
                 os.write(1, f"{index} symbol {name} is not defined\n".encode())
                 return
+        if instruction and not result:
+            result = "the assembler made nothing of this"
         if isinstance(result, str) and not definition:
             os.write(1, f"{index} {result}\n".encode())
             return
@@ -1110,7 +1143,7 @@ def _find_culprit(
     # Each is right by itself: find the shortest beginning of the program that is wrong.
     def encode_first(count: int) -> bytes | str:
         os.write(1, f"{count - 1} the assembler crashed on this or before it\n".encode())
-        return encode("\n".join(text for text, _ in statements[:count]) + after, [])
+        return encode("\n".join(text for text, *_ in statements[:count]) + after, [])
 
     right, wrong = 0, len(statements)
     while wrong - right > 1:
@@ -1122,6 +1155,8 @@ def _find_culprit(
     reason = encode_first(wrong)
     if isinstance(reason, str):
         os.write(1, f"{wrong - 1} {reason}\n".encode())
+    else:
+        os.write(1, b"none\n")
 
 
 def _limit_damage() -> None:

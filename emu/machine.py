@@ -54,8 +54,9 @@ class Machine:
                     continue
                 clock.charge_call()
                 handle(lwp, reason)
-        except Interrupted:
-            assert self.stopped is not None
+        except (Interrupted, KeyboardInterrupt):
+            if self.stopped is None:
+                raise
         if proc.exit_status is not None:
             return proc.exit_status
         if proc.killed_by is not None:
@@ -124,8 +125,9 @@ class Watcher:
         self._writer.close()
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
-        """The watcher has read the number already; a second one breaks out of anything."""
-        if self._machine.stopped is not None:
+        """The watcher has read the number already; a second one breaks out of a blocked call."""
+        if self._machine.stopped is not None and not self._done:
+            self._done = True
             raise KeyboardInterrupt
 
     def _watch(self) -> None:

@@ -160,8 +160,11 @@ def _signal_of(lwp: Lwp, result: KernReturn | None) -> tuple[Signal, int]:
 def _explain(lwp: Lwp, result: KernReturn | None) -> str:
     """Return what happened, for a person: the instruction, the address, the reason."""
     frame = lwp.frame
-    code = _code(lwp)
-    what = instruction_text(code, frame.rip) if code else "no code"
+    if frame.trapno == Trap.BPTFLT:
+        what = "after int3"  # the instruction at rip has nothing to do with it
+    else:
+        code = _code(lwp)
+        what = instruction_text(code, frame.rip) if code else "no code"
     text = f"T_{Trap(frame.trapno).name} at {frame.rip:#x} ({what})"
     if result is not None:
         verb = "fetch from" if frame.err & _FETCH else "write to" if frame.err & 2 else "read of"

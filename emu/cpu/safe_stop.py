@@ -34,9 +34,6 @@ KICK = 16
 BUDGET = 32  # blocks that may still start; negative once one was refused
 WORDS_SIZE = 192
 
-# VECTOR and SYSCALL read together as one 64-bit word.
-PENDING_NONE = 0x0000_0000_FFFF_FFFF
-
 
 @dataclass(frozen=True, slots=True)
 class Convention:
@@ -140,15 +137,14 @@ _CONVENTIONS: Mapping[tuple[str, bool], Convention] = {
 class Words:
     """The words the routines and the engine share, each group on a cache line of its own."""
 
-    __slots__ = ("_host", "address", "pending", "words")
+    __slots__ = ("_host", "address", "words")
 
     def __init__(self, stop: int) -> None:
         self._host = mmap.mmap(-1, mmap.PAGESIZE)
         self.address = addressof(c_char.from_buffer(self._host))
         self.words = memoryview(self._host)[:WORDS_SIZE].cast("i")
         memoryview(self._host).cast("Q")[STOP // 2] = stop
-        self.pending = memoryview(self._host)[:8].cast("Q")
-        self.pending[0] = PENDING_NONE
+        self.words[VECTOR] = -1
 
 
 @dataclass(frozen=True, slots=True)

@@ -64,7 +64,7 @@ from emu.cpu.boot_space import (
     build_boot_space,
 )
 from emu.cpu.engine import EngineError, Exit
-from emu.cpu.safe_stop import BUDGET, KICK, PENDING_NONE, SYSCALL, VECTOR, Words, place_routines
+from emu.cpu.safe_stop import BUDGET, KICK, SYSCALL, VECTOR, Words, place_routines
 from emu.vm.phys import PhysicalMemory
 
 # The same library twice: uc_emu_start must release the interpreter lock, so that other threads
@@ -83,7 +83,8 @@ _reg_write_batch = _lib.uc_reg_write_batch
 _context_save = _lib.uc_context_save
 _context_restore = _lib.uc_context_restore
 
-_ZERO = c_uint64(0)
+# Arguments converted once, here and below, make a call a third cheaper.
+_ZERO = c_uint64.from_param(0)
 _ALWAYS = (1, 0)  # a hook over an empty range applies to every address
 _NEVER = (1 << 63, 1 << 63)  # not canonical: nothing ever runs there
 
@@ -92,11 +93,16 @@ _GENERAL = TRAPFRAME_FIELDS[:15]
 _LOADED = [*_GENERAL, "rsp", "rflags"]
 _STORED = [*_GENERAL, "rsp", "rflags", "rip"]
 
-# Arithmetic on members of an enumeration is slow: these are used at every trap.
+# Members of an enumeration are slow to look up and to calculate with; these serve every trap.
+_EXIT_SYSCALL = Exit.SYSCALL
+_EXIT_PAGE_FAULT = Exit.PAGE_FAULT
 _RF = int(Rflags.RF)
+_VM = int(Rflags.VM)
+_T_OR_VM = int(Rflags.T | Rflags.VM)
 _FAST_SYSCALL = int(Trap.FAST_SYSCALL)
 _PAGEFLT = int(Trap.PAGEFLT)
 _PF = int(Vector.PF)
+_DF = int(Vector.DF)
 
 # What a frame may not bring into the engine: what is not a user's to set; VM, which means
 # nothing in 64-bit mode; and RF, which the engine does not clear when an instruction completes.
@@ -132,6 +138,7 @@ _WITH_ERROR_CODE = frozenset((Vector.TS, Vector.NP, Vector.SS, Vector.GP, Vector
 # Words of a frame by index.
 _XFLAGS, _TRAPNO, _ADDR, _FLAGS, _ERR, _RIP, _CS, _RFLAGS, _SS = 15, 16, 17, 18, 19, 20, 21, 22, 24
 
+_INVALID: int = uc.UC_ERR_INSN_INVALID
 _ICEBP = 0xF1
 _PREFIXES = frozenset(b"\x26\x2e\x36\x3e\x64\x65\x66\x67\xf2\xf3") | frozenset(range(0x40, 0x50))
 _LONGEST_INSTRUCTION = 15
@@ -162,16 +169,17 @@ class UnicornEngine:
         self._swap: _SwappedCallback | None = None
         self._callbacks: list[object] = []  # must live as long as the hooks that call them
 
-        self._handle = c_void_p()
-        _check(_lib.uc_open(uc.UC_ARCH_X86, uc.UC_MODE_64, byref(self._handle)))
+        self._handle = _open()
         self._shared = Words(_address(_lib.uc_emu_stop))
         self._words = self._shared.words
-        self._pending = self._shared.pending
         self._routines = place_routines() if native else None
         self._slots = memoryview(self.frame).cast("B").cast("Q")
         self._safe_rflags = c_uint64()
+        self._fault_rflags = c_uint64()
         self._cr3 = c_uint64()
         self._make_batches()
+        # RIP's slot is passed by value, so this stays right whatever the slot holds.
+        self._start = (self._handle, self._rip, _ZERO, _ZERO, _ZERO)
         self._fp = _FpState(self._handle)
 
         # An end address costs a translation after each run, which may itself fault and spoil
@@ -184,7 +192,9 @@ class UnicornEngine:
         self._boot_space = build_boot_space(phys)
         self._add_hooks()
         self._context = self._new_context()
-        finalize(self, _close, self._handle, self._context)
+        self._at_context = (self._handle, c_void_p.from_param(self._context.value))
+        self._ring_3 = self._new_context()  # as it is on first entry
+        finalize(self, _close, self._handle, self._context, self._ring_3)
         self._boot()
         self._calibrate()
         self.fp_reset()
@@ -201,13 +211,10 @@ class UnicornEngine:
             return self._kicked_before_start()
         while True:
             start = self._start_count() if self._armed else 0
-            error = _emu_start(self._handle, self._rip, _ZERO, _ZERO, _ZERO)
+            error = _emu_start(*self._start)
             started = self._end_count(start) if self._armed else 0
-            pending = self._pending[0]
-            if pending > PENDING_NONE:
-                # With TF set the engine also raises the single step of this instruction.  It
-                # belongs to nobody: a real SYSCALL keeps T in the frame and does not trap.
-                self._pending[0] = PENDING_NONE
+            if words[SYSCALL]:
+                words[SYSCALL] = 0
                 _reg_read_batch(*self._syscall_registers)
                 slots = self._slots
                 slots[_XFLAGS] = 0
@@ -215,36 +222,48 @@ class UnicornEngine:
                 slots[_ERR] = SYSCALL_LENGTH
                 slots[_CS] = USER_CS
                 slots[_SS] = USER_SS
-                return Exit.SYSCALL
-            if pending != PENDING_NONE or error or self._refused:
-                return self._exception(pending, error)
+                if slots[_RFLAGS] & _T_OR_VM:
+                    self._odd_syscall()
+                return _EXIT_SYSCALL
+            vector = words[VECTOR]
+            if vector >= 0 or error or self._refused:
+                return self._exception(vector, error)
             if self._stopped():
                 return self._interrupted(started)
             _reg_read_batch(*self._rip_register)
 
-    def _exception(self, pending: int, error: int) -> Exit:
+    def _odd_syscall(self) -> None:
+        # With T set the engine has also raised the single step of this instruction.  It belongs
+        # to nobody: a real SYSCALL keeps T in the frame and does not trap.
+        self._words[VECTOR] = -1
+        if self._slots[_RFLAGS] & _VM:
+            self._slots[_RFLAGS] = self._leave_virtual_8086()
+
+    def _exception(self, vector: int, error: int) -> Exit:
         """Report what stopped the run, other than a SYSCALL or a kick."""
-        self._pending[0] = PENDING_NONE
+        self._words[VECTOR] = -1
         if self._refused:
             return self._privileged()
         code, is_int = self._take_exception()
-        if error == uc.UC_ERR_INSN_INVALID:
+        if error == _INVALID:
             return self._invalid_instruction(is_int)
-        if error or pending == PENDING_NONE:
-            raise self._broken(error, pending)
+        if error or vector < 0:
+            raise self._broken(error, vector)
         if is_int:
-            return self._software_interrupt(pending)
-        if pending == Vector.DF:
-            raise self._broken(error, pending)
-        if pending == _PF:
+            return self._software_interrupt(vector)
+        if vector == _DF:
+            raise self._broken(error, vector)
+        if vector == _PF:
             _reg_read_batch(*self._fault_registers)
             slots = self._slots
             slots[_XFLAGS] = 0
             slots[_TRAPNO] = _PAGEFLT
             slots[_ERR] = code
             self._rf = _RF
-            return Exit.PAGE_FAULT
-        return self._trap(pending, code)
+            if self._fault_rflags.value & _VM:
+                self._leave_virtual_8086()
+            return _EXIT_PAGE_FAULT
+        return self._trap(vector, code)
 
     def _take_exception(self) -> tuple[int, int]:
         """Return the error code and the INT flag of the last exception, and let the next one be.
@@ -253,9 +272,9 @@ class UnicornEngine:
         fault, and the one after it would end the run silently (unicorn#1883).  All three words
         lie in the context blob, at offsets found by `_calibrate`.
         """
-        _context_save(self._handle, self._context)
+        _context_save(*self._at_context)
         self._in_flight.value = -1
-        _context_restore(self._handle, self._context)
+        _context_restore(*self._at_context)
         return self._error_code.value, self._is_int.value
 
     def _trap(self, vector: int, code: int = 0) -> Exit:
@@ -293,7 +312,7 @@ class UnicornEngine:
     def _privileged(self) -> Exit:
         """IN, OUT and SYSENTER, which Unicorn would carry out in ring 3."""
         self._refused = False
-        _context_restore(self._handle, self._context)
+        _context_restore(*self._at_context)
         self._write_root(self._root)
         return self._general_protection(0)
 
@@ -337,7 +356,7 @@ class UnicornEngine:
             return self._counting
         if self._final:
             return True  # the stop of a final kick whose word an earlier run has taken
-        raise self._broken(0, PENDING_NONE)
+        raise self._broken(0, -1)
 
     def _interrupted(self, started: int) -> Exit:
         self._store_registers(0 if started else self._rf)
@@ -345,11 +364,11 @@ class UnicornEngine:
         self._slots[_XFLAGS : _ERR + 1] = _NO_CAUSE
         return Exit.INTERRUPTED
 
-    def _broken(self, error: int, pending: int) -> AssertionError:
+    def _broken(self, error: int, vector: int) -> AssertionError:
         """Return what to raise when the engine stopped for a reason no guest should cause."""
         self._store_registers(0)
         registers = ", ".join(f"{name} {getattr(self.frame, name):#x}" for name in _STORED)
-        return AssertionError(f"unicorn: {_reason(error)}, pending {pending:#x}, {registers}")
+        return AssertionError(f"unicorn: {_reason(error)}, vector {vector}, {registers}")
 
     # ---- registers
 
@@ -359,10 +378,31 @@ class UnicornEngine:
     def _store_registers(self, rf: int) -> None:
         _reg_read_batch(*self._all_registers)
         slots = self._slots
+        if slots[_RFLAGS] & _VM:
+            slots[_RFLAGS] = self._leave_virtual_8086()
         # Not the engine's own RF: it stays as it was until the block ends.
         slots[_RFLAGS] = slots[_RFLAGS] & ~_RF | rf
         slots[_CS] = USER_CS
         slots[_SS] = USER_SS
+
+    def _leave_virtual_8086(self) -> int:
+        """Put 64-bit mode back and return the flags that belong to it.
+
+        A 32-bit IRET whose flags have VM set ignores it on hardware, when in long mode.  Unicorn
+        obeys, even in ring 3.  That is no way to more rights, as the page table still holds; but
+        segments then have bases, which nothing else would ever clear.
+        """
+        state = self._fp.save()
+        _reg_read_batch(*self._heal_registers)
+        rflags = self._safe_rflags.value & ~_NOT_LOADED
+        self._safe_rflags.value = rflags
+        _context_restore(self._handle, self._ring_3)
+        _reg_write_batch(*self._heal_registers)
+        self._write_root(self._root)
+        self._write_cr0()
+        self.load_bases()
+        self._fp.restore(state)
+        return rflags
 
     def load(self) -> None:
         rflags = self._slots[_RFLAGS]
@@ -394,7 +434,10 @@ class UnicornEngine:
     def fp_trap(self, trap: bool) -> None:
         if trap != self._fp_trap:
             self._fp_trap = trap
-            self._write("CR0", _CR0 | _CR0_TS if trap else _CR0)
+            self._write_cr0()
+
+    def _write_cr0(self) -> None:
+        self._write("CR0", _CR0 | _CR0_TS if self._fp_trap else _CR0)
 
     # ---- stopping
 
@@ -566,7 +609,7 @@ class UnicornEngine:
     def _refuse(self, *arguments: int) -> int:
         # The engine carries the instruction out after the hook, and goes on until the next load
         # or store.  So the registers are put aside, and no such access finds a page.
-        _context_save(self._handle, self._context)
+        _context_save(*self._at_context)
         self._cr3.value = self._boot_space.empty_root
         _reg_write_batch(*self._cr3_register)
         self._refused = True
@@ -598,7 +641,17 @@ class UnicornEngine:
         self._loaded_registers = self._batch(loaded)
         self._safe_registers = self._batch(safe.items())
         self._syscall_registers = self._batch([*syscall, ("r10", slot["rcx"])])
-        self._fault_registers = self._batch([("rip", slot["rip"]), ("cr2", slot["addr"])])
+        self._fault_registers = self._batch(
+            [
+                ("rip", slot["rip"]),
+                ("cr2", slot["addr"]),
+                ("rflags", addressof(self._fault_rflags)),
+            ]
+        )
+        self._healed = (c_uint64 * len(_LOADED))()
+        healed = dict(zip(_LOADED, range(addressof(self._healed), 1 << 64, 8), strict=False))
+        healed["rflags"] = addressof(self._safe_rflags)
+        self._heal_registers = self._batch(healed.items())
         self._rip_register = self._batch([("rip", slot["rip"])])
         self._cr3_register = self._batch([("cr3", addressof(self._cr3))])
         self._base_registers = self._batch([("fs_base", fs_base), ("gs_base", fs_base + 16)])
@@ -627,16 +680,18 @@ class UnicornEngine:
         code = self._phys.page(space.code)
         for place, probe in zip(_places(), (_SYSCALL_PROBE, _LOOP, *_PROBES), strict=False):
             code[place : place + len(probe.code)] = probe.code
-        pending, error = self._start_at(ENTRY_VA)
-        if pending <= PENDING_NONE or error:
+        error = self._start_at(ENTRY_VA)[1]
+        syscall = self._words[SYSCALL]
+        self._words[SYSCALL] = 0
+        if error or not syscall:
             raise EngineError(f"the CPU did not reach ring 3: {_reason(error)}")
 
     def _start_at(self, va: int) -> tuple[int, int]:
-        """Run from `va` until something stops the engine; return what did, and the error."""
+        """Run from `va` until something stops the engine; return the vector and the error."""
         error = _emu_start(self._handle, c_uint64(va), _ZERO, _ZERO, _ZERO)
-        pending = self._pending[0]
-        self._pending[0] = PENDING_NONE
-        return pending, error
+        vector = self._words[VECTOR]
+        self._words[VECTOR] = -1
+        return vector, error
 
     def _new_context(self) -> c_void_p:
         context = c_void_p()
@@ -646,7 +701,7 @@ class UnicornEngine:
     def _calibrate(self) -> None:
         """Find the exception's words in the context blob, by faults whose codes are known."""
         size = _lib.uc_context_size(self._handle)
-        clean = self._new_context()
+        clean = self._ring_3
         _context_save(self._handle, clean)
         before = _int32s(clean, size)
         after = []
@@ -655,10 +710,9 @@ class UnicornEngine:
             vector, error = self._start_at(CODE_VA + place)
             if vector != probe.vector or error:
                 raise EngineError(f"a test fault came as {vector}, not {probe.vector}")
-            _context_save(self._handle, self._context)
+            _context_save(*self._at_context)
             after.append(_int32s(self._context, size))
         _context_restore(self._handle, clean)
-        _lib.uc_context_free(clean)
         words = range(len(before) - 1)
         codes = [
             i
@@ -702,13 +756,13 @@ class UnicornEngine:
             self._swap.set()
         kicked = self._start_at(loop), self._read("RIP"), self._phys.words[counter]
         words[KICK] = 0
-        ok = kicked == ((PENDING_NONE, 0), loop, 0)
+        ok = kicked == ((-1, 0), loop, 0)
         if self._swap is not None:
             self._swap.clear()
         else:
             words[BUDGET] = _TEST_BUDGET
             spent = self._start_at(loop), self._read("RIP"), self._phys.words[counter]
-            ok = ok and spent == ((PENDING_NONE, 0), loop, _TEST_BUDGET)
+            ok = ok and spent == ((-1, 0), loop, _TEST_BUDGET)
             words[BUDGET] = _NO_LIMIT
         _context_restore(self._handle, guest)
         _lib.uc_context_free(guest)
@@ -751,7 +805,7 @@ def _places(skip: int = 0) -> Iterator[int]:
 class _FpState:
     """The x87/SSE registers as FXSAVE lays them out (Intel SDM 1, table 10-2)."""
 
-    def __init__(self, handle: c_void_p) -> None:
+    def __init__(self, handle: object) -> None:
         self._image = bytearray(FXSAVE_SIZE)
         self._tags = c_uint16()
         at = addressof(c_char.from_buffer(self._image))
@@ -849,12 +903,18 @@ _CPUID: Mapping[int, tuple[int, int, int, int]] = {
 _NO_CAUSE = memoryview(bytes(40)).cast("Q")
 
 
-def _batch(handle: c_void_p, places: Sequence[tuple[str, int]]) -> tuple[object, ...]:
+def _open() -> object:
+    handle = c_void_p()
+    _check(_lib.uc_open(uc.UC_ARCH_X86, uc.UC_MODE_64, byref(handle)))
+    return c_void_p.from_param(handle.value)
+
+
+def _batch(handle: object, places: Sequence[tuple[str, int]]) -> tuple[object, ...]:
     """Return the arguments of a batch call that moves each register to or from its address."""
     n = len(places)
     registers = (c_int * n)(*(_register(name) for name, _ in places))
     addresses = (c_void_p * n)(*(address for _, address in places))
-    return handle, registers, addresses, c_int(n)
+    return handle, byref(registers), byref(addresses), c_int.from_param(n)
 
 
 def _by_page(va: int, size: int) -> Iterator[tuple[int, int]]:
@@ -871,8 +931,9 @@ def _int32s(context: c_void_p, size: int) -> Sequence[int]:
     return memoryview(string_at(context.value, size & ~3)).cast("i")
 
 
-def _close(handle: c_void_p, context: c_void_p) -> None:
-    _lib.uc_context_free(context)
+def _close(handle: object, *contexts: c_void_p) -> None:
+    for context in contexts:
+        _lib.uc_context_free(context)
     _lib.uc_close(handle)
 
 

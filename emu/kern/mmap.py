@@ -63,7 +63,9 @@ def kern_mmap(
     if flags & Map.SIZEALIGN and length & (length - 1):
         raise KernelError(Errno.EINVAL, "MAP_SIZEALIGN with a length that is no power of two")
     if not fixed:
-        addr = space.map.find_space(addr, length, _alignment(proc, length, flags))
+        alignment = _alignment(proc, length, flags)
+        for_stack = bool(flags & Map.STACK)
+        addr = space.map.find_space(addr, length, alignment, for_stack=for_stack)
     elif flags & Map.TRYFIXED and space.map.overlapping(addr, addr + length):
         raise KernelError(Errno.ENOMEM, "something is mapped there")
     backing = _backing(proc, file, length, flags)
@@ -78,7 +80,7 @@ def kern_mmap(
         offset=pos & U64_MASK,
         prot=prot,
         max_prot=max_prot,
-        inherit=Inherit.SHARE if flags & Map.SHARED else Inherit.COPY,
+        inherit=Inherit.SHARE if flags & (Map.SHARED | Map.INHERIT) else Inherit.COPY,
         vpagetable=bool(flags & Map.VPAGETABLE),
         stack_reserve=start - addr,
         nosync=bool(flags & Map.NOSYNC),
@@ -90,13 +92,15 @@ def kern_mmap(
 
 def _hint(proc: Proc, addr: int) -> int:
     """Return where the search for room begins (vm_map_hint)."""
-    above_data = proc.data_start + MAX_DATA_SIZE
-    if addr == 0 or proc.text_start <= addr < above_data:
-        return round_page(above_data)
+    above_data = round_page(proc.data_start + MAX_DATA_SIZE)
+    if addr == 0 or round_page(proc.text_start) <= addr < above_data:
+        return above_data
     return round_page(addr)
 
 
 def _alignment(proc: Proc, length: int, flags: int) -> int:
+    if flags & Map.STACK:  # vm_map_stack() heeds no alignment
+        return PAGE_SIZE
     if flags & Map.SIZEALIGN:
         return length
     big = length % _SUPERPAGE == 0 or length > 32 << 20

@@ -83,8 +83,9 @@ def _walk(
         table, _ = entry.object.page((vpte & VPTE_FRAME) >> PAGE_SHIFT, True)
         slot = table + 8 * (index >> bits & _SLOT_MASK)
         vpte = phys.read_u64(slot)  # checked as it is before the marks
-        # The entry that refuses is left untouched; those above it keep their marks.
-        if vpte & judged == must and vpte & marks != marks:
+        # An entry that refuses is left untouched; those above it keep their marks.  Only NX, as
+        # in the original, is looked at after the marks.
+        if vpte & must == must and vpte & marks != marks:
             phys.write_u64(slot, vpte | marks)
     rights = _READ | _EXEC if executable else _READ
     dirty = vpte_format.write | vpte_format.modified

@@ -78,18 +78,12 @@ class Vmspace:
         below = self.map.overlapping(start, entry.start)
         if below:
             start = below[-1].end
-            if va < start:
-                return
         reserve = entry.stack_reserve - (entry.start - start)
-        entry.stack_reserve = 0
         self.map.insert(
             VmMapEntry(
                 start,
                 entry.start,
                 AnonymousObject(self._phys, (entry.start - start) >> PAGE_SHIFT),
-                prot=entry.prot,
-                max_prot=entry.max_prot,
-                inherit=entry.inherit,
                 stack_reserve=reserve,
             )
         )
@@ -164,7 +158,7 @@ class Vmspace:
         return b"".join(pieces)
 
     def _check_range(self, va: int, size: int) -> None:
-        if va + size > self.user_max:
+        if size and va + size > self.user_max:
             raise KernelError(Errno.EFAULT, f"{va:#x} is no user address")
 
     def _view(self, va: int, *, write: bool) -> View:
@@ -189,9 +183,15 @@ class Vmspace:
     # Mappings
 
     def map_object(self, entry: VmMapEntry, *, replace: bool = False) -> None:
-        """Add a mapping; with `replace`, whatever is mapped in its range goes first."""
+        """Add a mapping; with `replace`, whatever is mapped in its range goes first.
+
+        The range of a stack includes what is reserved for it.
+        """
         if replace:
-            self.unmap(entry.start, entry.end)
+            # What goes may be the last that shows the very object.
+            entry.object.refs += 1
+            self.unmap(entry.start - entry.stack_reserve, entry.end)
+            entry.object.refs -= 1
         self.map.insert(entry)
 
     def map_anonymous(
@@ -292,9 +292,12 @@ class Vmspace:
             raise KernelError(Errno.EINVAL, "not a VPAGETABLE mapping")
 
     def check_mapped(self, addr: int, size: int) -> None:
-        """Raise KernelError(EINVAL) unless the whole range is mapped (msync)."""
+        """Raise KernelError(EINVAL) unless the whole range is mapped (msync).
+
+        An empty range stands for the mapping around it.
+        """
         start, end = self._page_range(addr, size)
-        if not self.map.covers(start, end):
+        if not self.map.covers(start, max(end, start + PAGE_SIZE)):
             raise KernelError(Errno.EINVAL, "not everything there is mapped")
 
     def mincore(self, va: int) -> int:

@@ -1,0 +1,53 @@
+# abi 12: an instruction that writes what it reads faults as a write, whether or not it then writes.
+
+.include "space.inc"
+
+ABSENT = 0x3010
+READ_ONLY = 0x4010
+
+    TABLED_SPACE guest, guest_end
+    MAP_PAGE READ_ONLY, IMG_DATA + PTE_R
+
+    .irp address, ABSENT, READ_ONLY
+    mov qword ptr [frame + TF_RSI], \address
+    mov qword ptr [frame + TF_RDI], \address
+    mov qword ptr [frame + TF_RSP], \address + 8
+    mov qword ptr [frame + TF_RAX], 1
+    .irp label, add, lock_add, exchange, compare, push, call, store, bit
+    RUN 1, TABLED + \label - guest
+    CHECK_TRAP 2, T_PAGEFLT, PGEX_U + PGEX_W, \address
+    CHECK_EQ 3, [frame + TF_RIP], TABLED + \label - guest
+    .endr
+    .endr
+
+    # These read only.
+    mov qword ptr [frame + TF_RSI], ABSENT
+    .irp label, test, bit_test
+    RUN 4, TABLED + \label - guest
+    CHECK_TRAP 5, T_PAGEFLT, PGEX_U, ABSENT
+    .endr
+
+    DONE
+
+guest:
+add:
+    add qword ptr [rsi], 0
+lock_add:
+    lock add qword ptr [rsi], 0
+exchange:
+    xchg [rsi], rax
+compare:
+    cmpxchg [rsi], rbx                  # [rsi] is 0, rax is not
+push:
+    push rax
+call:
+    call guest
+store:
+    stosq
+bit:
+    bts qword ptr [rsi], 0
+test:
+    test qword ptr [rsi], 1
+bit_test:
+    bt qword ptr [rsi], 0
+guest_end:

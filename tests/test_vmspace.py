@@ -1,0 +1,584 @@
+"""Address spaces: what the kernel reads and writes in them, and the calls that change them."""
+
+from collections.abc import Callable
+
+import pytest
+
+from emu.abi.errno import Errno, KernelError
+from emu.abi.mman import PROT_ALL, Inherit, Madv, Prot
+from emu.abi.versions import ABI_2011, ABI_2020, AbiVersion
+from emu.abi.x86 import PAGE_SIZE, Pte
+from emu.vm.phys import PhysicalMemory
+from emu.vm.vm_map import VmMapEntry
+from emu.vm.vm_object import ANONYMOUS_PAGES, AnonymousObject, KernReturn, VmFaultError
+from emu.vm.vmspace import Vmspace
+
+READ, WRITE, EXEC = int(Prot.READ), int(Prot.WRITE), int(Prot.EXEC)
+A = 0x40_0000
+HOLE = A + 0x3000
+V_R_W, V_R, PS = 0x001 | 0x004 | 0x008, 0x001 | 0x004, 0x002
+USER_MAX = 0x8000_0000_0000
+
+
+@pytest.fixture
+def space(phys: PhysicalMemory) -> Vmspace:
+    """Three pages at A and one after a hole."""
+    space = Vmspace(phys, ABI_2011, grows=True)
+    space.map_anonymous(A, HOLE)
+    space.map_anonymous(HOLE + PAGE_SIZE, HOLE + 2 * PAGE_SIZE)
+    return space
+
+
+def map_table(phys: PhysicalMemory, space: Vmspace, start: int, pages: int) -> VmMapEntry:
+    memory = AnonymousObject(phys, ANONYMOUS_PAGES)
+    entry = VmMapEntry(start, start + pages * PAGE_SIZE, memory, vpagetable=True)
+    space.map_object(entry)
+    return entry
+
+
+def entries(space: Vmspace) -> list[tuple[int, int, int]]:
+    return [(entry.start, entry.end, int(entry.prot)) for entry in space.map]
+
+
+def refusal(call: Callable[..., object], *args: object) -> Errno:
+    with pytest.raises(KernelError) as caught:
+        call(*args)
+    return caught.value.errno
+
+
+# Frames
+
+
+def test_a_space_costs_one_page_until_something_in_it_is_touched(phys: PhysicalMemory) -> None:
+    space = Vmspace(phys, ABI_2011, grows=False)
+    space.map_anonymous(0, USER_MAX)
+    assert phys.used == PAGE_SIZE
+    assert len(space.map) == 1
+    space.copyout(USER_MAX - 1, b"x")
+    assert phys.used == 5 * PAGE_SIZE  # three tables and the page
+
+
+def test_destroy_gives_every_frame_back(phys: PhysicalMemory) -> None:
+    space = Vmspace(phys, ABI_2011, grows=False)
+    space.map_anonymous(0, 1 << 46)
+    entry = map_table(phys, space, 1 << 46, 16)
+    entry.root = PS | V_R_W
+    for va in (0, 1 << 30, 1 << 40, (1 << 46) + 0x1000):
+        space.copyout(va, b"x")
+    space.destroy()
+    assert phys.used == 0
+
+
+def test_unmapping_frees_what_was_touched_and_shows_zeros_afterwards(
+    phys: PhysicalMemory, space: Vmspace
+) -> None:
+    space.copyout(A, b"x" * 3 * PAGE_SIZE)
+    used = phys.used
+    space.munmap(A + PAGE_SIZE, PAGE_SIZE)
+    assert phys.used == used - PAGE_SIZE
+    assert space.peek(A + PAGE_SIZE, 1) is None
+    space.map_anonymous(A + PAGE_SIZE, A + 2 * PAGE_SIZE)
+    assert space.copyin(A, 3 * PAGE_SIZE) == b"x" * PAGE_SIZE + bytes(PAGE_SIZE) + b"x" * PAGE_SIZE
+
+
+def test_out_of_memory_is_enomem_and_what_was_written_stays() -> None:
+    phys = PhysicalMemory(16 * PAGE_SIZE)
+    space = Vmspace(phys, ABI_2011, grows=False)
+    space.map_anonymous(A, A + 64 * PAGE_SIZE)
+    assert refusal(space.copyout, A, b"x" * 64 * PAGE_SIZE) is Errno.ENOMEM
+    space.unmap(A + 8 * PAGE_SIZE, A + 64 * PAGE_SIZE)
+    assert space.copyin(A, 8 * PAGE_SIZE) == b"x" * 8 * PAGE_SIZE
+    space.unmap(A, A + 8 * PAGE_SIZE)
+    space.map_anonymous(A, A + 8 * PAGE_SIZE)
+    space.copyout(A, b"y" * 8 * PAGE_SIZE)
+    space.destroy()
+    assert phys.used == 0
+
+
+def test_translations_of_other_spaces_are_given_up_for_memory() -> None:
+    phys = PhysicalMemory(16 * PAGE_SIZE)
+    spaces = [Vmspace(phys, ABI_2011, grows=False) for _ in range(2)]
+    for space in spaces:
+        space.map_anonymous(A, A + 16 * PAGE_SIZE)
+    spaces[0].copyout(A, b"first")
+    spaces[1].copyout(A, b"x" * 8 * PAGE_SIZE)
+    assert spaces[0].pmap.resident() == 0
+    assert spaces[0].copyin(A, 5) == b"first"
+
+
+# copyin and copyout
+
+
+def test_copies_cross_pages(space: Vmspace) -> None:
+    data = bytes(range(256)) * 32
+    space.copyout(A + 100, data)
+    assert space.copyin(A + 100, len(data)) == data
+    assert space.copyin(A, 100) == bytes(100)
+
+
+@pytest.mark.parametrize(
+    "va, size",
+    [
+        (HOLE, 1),
+        (HOLE - 1, 2),
+        (A, 0x4001),
+        (USER_MAX, 1),
+        (USER_MAX - 1, 2),
+        ((1 << 64) - 1, 2),
+        ((1 << 64) - 8, 8),
+        (0, 1),
+    ],
+)
+def test_what_is_not_mapped_user_memory_is_efault(space: Vmspace, va: int, size: int) -> None:
+    assert refusal(space.copyin, va, size) is Errno.EFAULT
+    assert refusal(space.copyout, va, bytes(size)) is Errno.EFAULT
+
+
+def test_nothing_can_be_copied_anywhere(space: Vmspace) -> None:
+    assert space.copyin((1 << 64) - 1, 0) == b""  # support.s: the length comes first
+    space.copyout((1 << 64) - 1, b"")
+
+
+def test_the_last_byte_below_user_max_can_be_reached(phys: PhysicalMemory) -> None:
+    space = Vmspace(phys, ABI_2020, grows=False)
+    space.map_anonymous(0x7FFF_FFDF_F000, 0x7FFF_FFE0_0000)
+    space.copyout(0x7FFF_FFDF_FFFF, b"x")
+    assert space.copyin(0x7FFF_FFDF_FFFF, 1) == b"x"
+    assert refusal(space.copyin, 0x7FFF_FFDF_FFFF, 2) is Errno.EFAULT
+
+
+def test_pages_before_the_bad_one_are_written(space: Vmspace) -> None:
+    assert refusal(space.copyout, HOLE - 4, b"12345678") is Errno.EFAULT
+    assert space.copyin(HOLE - 4, 4) == b"1234"
+
+
+def test_read_only_memory_is_efault_to_write(space: Vmspace) -> None:
+    space.copyout(A, b"before")
+    space.mprotect(A, PAGE_SIZE, READ)
+    assert refusal(space.copyout, A, b"after") is Errno.EFAULT
+    assert space.copyin(A, 6) == b"before"
+
+
+def test_unreadable_memory_is_efault_to_read(space: Vmspace) -> None:
+    space.copyout(A, b"before")
+    assert space.copyin(A, 6) == b"before"
+    space.mprotect(A, PAGE_SIZE, 0)
+    assert refusal(space.copyin, A, 6) is Errno.EFAULT
+
+
+def test_the_kernel_marks_the_page_table_as_the_cpu_would(space: Vmspace) -> None:
+    space.copyin(A, 1)
+    assert space.pmap.lookup(A) & (Pte.A | Pte.D) == Pte.A
+    space.copyout(A, b"x")
+    assert space.pmap.lookup(A) & (Pte.A | Pte.D) == Pte.A | Pte.D
+
+
+def test_the_kernel_marks_the_virtual_page_table_as_the_cpu_would(
+    phys: PhysicalMemory, space: Vmspace
+) -> None:
+    """One page is the whole table and leads to itself: every level marks the same entry."""
+    entry = map_table(phys, space, 0, 1)
+    table, _ = entry.object.page(0, True)
+    entry.root = V_R_W
+    phys.write_u64(table, V_R_W)
+    space.copyin(0, 8)
+    assert phys.read_u64(table) == V_R_W | 0x20
+    assert space.pmap.extract(0) == table
+    space.copyout(8, b"x")
+    assert phys.read_u64(table) == V_R_W | 0x60
+
+
+def test_once_writable_a_page_is_not_marked_again_until_inval(
+    phys: PhysicalMemory, space: Vmspace
+) -> None:
+    entry = map_table(phys, space, 0, 1)  # abi 6.14
+    table, _ = entry.object.page(0, True)
+    entry.root = V_R_W
+    phys.write_u64(table, V_R_W)
+    space.copyout(8, b"x")
+    phys.write_u64(table, V_R_W)
+    space.copyout(8, b"x")
+    assert phys.read_u64(table) == V_R_W
+    space.advise(0, PAGE_SIZE, Madv.INVAL, 0)
+    space.copyout(8, b"x")
+    assert phys.read_u64(table) == V_R_W | 0x60
+
+
+def test_a_store_over_code_is_noted_by_its_exact_range(
+    phys: PhysicalMemory, space: Vmspace
+) -> None:
+    space.copyout(A, b"\x90" * 3 * PAGE_SIZE)
+    space.fault(A + PAGE_SIZE, EXEC)
+    phys.stale.clear()
+    space.copyout(A, b"data")
+    assert not phys.stale.any
+    space.copyout(A + 0x1FFE, b"\xcc\xcc\xcc\xcc")
+    space.copyout(A + 0x0FFF, b"\xcc\xcc")
+    root = space.pmap.cr3
+    assert phys.stale.code == [(root, A + 0x1FFE, 2), (root, A + 0x1000, 1)]
+    assert phys.stale.any and not phys.stale.all_code
+
+
+def test_a_string_ends_at_its_nul(space: Vmspace) -> None:
+    space.copyout(A + 0xFFE, b"abcd\0ef")
+    assert space.copyinstr(A + 0xFFE, 100) == b"abcd"
+    assert space.copyinstr(A + 0xFFE, 5) == b"abcd"
+    assert refusal(space.copyinstr, A + 0xFFE, 4) is Errno.ENAMETOOLONG
+    assert space.copyinstr(A + 0x100, 1) == b""
+
+
+def test_a_string_may_end_right_before_a_hole_but_not_run_into_it(space: Vmspace) -> None:
+    space.copyout(HOLE - 4, b"abc\0")
+    assert space.copyinstr(HOLE - 4, 1024) == b"abc"
+    space.copyout(HOLE - 1, b"d")
+    assert refusal(space.copyinstr, HOLE - 4, 1024) is Errno.EFAULT
+    assert refusal(space.copyinstr, HOLE - 4, 4) is Errno.ENAMETOOLONG
+    assert refusal(space.copyinstr, USER_MAX, 4) is Errno.EFAULT
+
+
+def test_peek_leaves_no_mark(phys: PhysicalMemory, space: Vmspace) -> None:
+    used = phys.used
+    assert space.peek(A, 8) is None
+    assert phys.used == used
+    space.copyout(A, b"x" * 2 * PAGE_SIZE)
+    space.pmap.remove(A + PAGE_SIZE, HOLE)
+    space.pmap.enter(A, space.pmap.lookup(A) & ~int(Pte.A | Pte.D))
+    before = space.pmap.lookup(A)
+    assert space.peek(A + 0xFFE, 2) == b"xx"
+    assert space.peek(A + 0xFFE, 3) is None
+    assert space.peek(USER_MAX, 1) is None
+    assert space.pmap.lookup(A) == before
+
+
+# Faults and stacks
+
+STACK_TOP = 0x7000_0000
+STACK = STACK_TOP - (1 << 20)
+
+
+@pytest.fixture
+def stack(space: Vmspace) -> Vmspace:
+    space.map_stack(STACK, STACK_TOP, PROT_ALL)
+    return space
+
+
+def stack_starts(space: Vmspace) -> list[int]:
+    return [entry.start for entry in space.map if entry.start >= STACK]
+
+
+def test_an_address_past_the_space_is_a_failure(space: Vmspace) -> None:
+    for va in (USER_MAX, (1 << 64) - 1):
+        with pytest.raises(VmFaultError) as caught:
+            space.fault(va, READ)
+        assert caught.value.result is KernReturn.FAILURE
+
+
+def test_a_stack_begins_with_its_top_128_kilobytes(stack: Vmspace) -> None:
+    assert stack_starts(stack) == [STACK_TOP - 0x2_0000]
+    stack.copyout(STACK_TOP - 0x2_0000, b"x")
+    assert stack_starts(stack) == [STACK_TOP - 0x2_0000]
+
+
+def test_a_small_stack_is_mapped_whole(space: Vmspace) -> None:
+    space.map_stack(STACK_TOP - 0x3000, STACK_TOP, PROT_ALL)
+    assert stack_starts(space) == [STACK_TOP - 0x3000]
+
+
+def test_a_stack_grows_in_steps_of_128_kilobytes(stack: Vmspace) -> None:
+    stack.copyout(STACK_TOP - 0x2_0001, b"x")
+    assert stack_starts(stack) == [STACK_TOP - 0x4_0000, STACK_TOP - 0x2_0000]
+    stack.copyout(STACK_TOP - 0x8_0001, b"x")
+    assert stack_starts(stack)[0] == STACK_TOP - 0xA_0000
+
+
+def test_a_stack_grows_again_where_it_was_unmapped(stack: Vmspace) -> None:
+    stack.copyout(STACK_TOP - 0x2_0001, b"x")  # vm_map_growstack: avail_ssize stays
+    stack.munmap(STACK_TOP - 0x4_0000, 0x2_0000)
+    assert stack_starts(stack) == [STACK_TOP - 0x2_0000]
+    assert stack.copyin(STACK_TOP - 0x2_0001, 1) == b"\0"
+    assert refusal(stack.copyout, STACK - 1, b"x") is Errno.EFAULT
+
+
+def test_a_stack_grows_to_its_limit_and_no_further(stack: Vmspace) -> None:
+    assert refusal(stack.copyout, STACK - 1, b"x") is Errno.EFAULT
+    assert stack_starts(stack) == [STACK_TOP - 0x2_0000]
+    stack.copyout(STACK, b"x")
+    assert stack_starts(stack)[0] == STACK
+    assert refusal(stack.copyout, STACK - 1, b"x") is Errno.EFAULT
+
+
+def test_a_stack_does_not_grow_over_another_mapping(stack: Vmspace) -> None:
+    stack.map_anonymous(STACK_TOP - 0x3_1000, STACK_TOP - 0x3_0000, READ)
+    stack.copyout(STACK_TOP - 0x2_0001, b"x")
+    assert stack_starts(stack) == [
+        STACK_TOP - 0x3_1000,
+        STACK_TOP - 0x3_0000,
+        STACK_TOP - 0x2_0000,
+    ]
+    assert refusal(stack.copyout, STACK_TOP - 0x3_1001, b"x") is Errno.EFAULT
+
+
+def test_what_grows_may_do_everything_whatever_became_of_the_rest(stack: Vmspace) -> None:
+    stack.mprotect(STACK_TOP - 0x2_0000, PAGE_SIZE, 0)  # vm_map_growstack: VM_PROT_ALL
+    stack.copyout(STACK_TOP - 0x2_0001, b"x")
+    lowest = stack.map.lookup(STACK_TOP - 0x4_0000)
+    assert lowest is not None and (lowest.prot, lowest.max_prot) == (PROT_ALL, PROT_ALL)
+
+
+def test_no_stack_grows_in_a_vmspace(space: Vmspace) -> None:
+    inner = space.empty()  # abi 6.14
+    assert len(inner.map) == 0
+    inner.map_stack(STACK, STACK_TOP, PROT_ALL)
+    inner.copyout(STACK_TOP - 0x2_0000, b"x")
+    assert refusal(inner.copyout, STACK_TOP - 0x2_0001, b"x") is Errno.EFAULT
+    assert stack_starts(inner) == [STACK_TOP - 0x2_0000]
+
+
+def test_below_plain_memory_nothing_grows(space: Vmspace) -> None:
+    assert refusal(space.copyout, A - 1, b"x") is Errno.EFAULT
+
+
+# Mappings
+
+
+def test_a_stack_replaces_what_is_mapped_in_its_reserve_too(
+    phys: PhysicalMemory, space: Vmspace
+) -> None:
+    memory = AnonymousObject(phys, 32)
+    entry = VmMapEntry(A + 0x2_0000, A + 0x4_0000, memory, stack_reserve=0x2_0000)
+    space.map_object(entry, replace=True)
+    assert entries(space) == [(A + 0x2_0000, A + 0x4_0000, PROT_ALL)]
+
+
+@pytest.mark.parametrize(
+    "addr, size",
+    [(HOLE, 1), (A, 0x4000), (A - 1, 2), (HOLE + 0x1FFF, 2), (0, USER_MAX)],
+)
+def test_munmap_wants_everything_mapped(space: Vmspace, addr: int, size: int) -> None:
+    before = entries(space)
+    assert refusal(space.munmap, addr, size) is Errno.EINVAL  # abi 6.10
+    assert entries(space) == before
+
+
+@pytest.mark.parametrize(
+    "addr, size",
+    [
+        ((1 << 64) - 0x1000, 0x1000),
+        ((1 << 64) - 1, 1),
+        (A, (1 << 64) - 1),
+        (USER_MAX - 0x1000, 0x2000),
+    ],
+)
+def test_munmap_refuses_ranges_that_wrap_or_leave_the_space(
+    space: Vmspace, addr: int, size: int
+) -> None:
+    assert refusal(space.munmap, addr, size) is Errno.EINVAL
+
+
+def test_munmap_of_nothing_is_no_error(space: Vmspace) -> None:
+    before = entries(space)
+    for addr in (A, HOLE, 0, USER_MAX, USER_MAX + 0x1000):
+        space.munmap(addr, 0)
+    assert entries(space) == before
+
+
+def test_munmap_rounds_to_whole_pages(space: Vmspace) -> None:
+    space.munmap(A + 0xFFF, 2)
+    assert entries(space) == [
+        (A + 0x2000, A + 0x3000, PROT_ALL),
+        (HOLE + 0x1000, HOLE + 0x2000, PROT_ALL),
+    ]
+    space.munmap(A + 0x2001, 0)  # the offset in the page counts
+    assert entries(space) == [(HOLE + 0x1000, HOLE + 0x2000, PROT_ALL)]
+
+
+def test_mprotect_ignores_holes_and_splits(space: Vmspace) -> None:
+    space.mprotect(A + 0x2001, 0x2000, READ)  # abi 6.10
+    assert entries(space) == [
+        (A, A + 0x2000, PROT_ALL),
+        (A + 0x2000, A + 0x3000, READ),
+        (HOLE + 0x1000, HOLE + 0x2000, READ),
+    ]
+    space.mprotect(A, 0x8000, READ | 0xF8)  # other bits are dropped
+    assert entries(space) == [(A, HOLE, READ), (HOLE + 0x1000, HOLE + 0x2000, READ)]
+
+
+def test_mprotect_changes_nothing_if_one_entry_refuses(
+    phys: PhysicalMemory, space: Vmspace
+) -> None:
+    memory = AnonymousObject(phys, 1)
+    space.map_object(VmMapEntry(HOLE, HOLE + PAGE_SIZE, memory, prot=READ, max_prot=READ | EXEC))
+    space.copyout(A, b"x")
+    before = entries(space), space.pmap.lookup(A)
+    assert refusal(space.mprotect, A, 0x5000, READ | WRITE) is Errno.EACCES  # abi 6.10
+    assert (entries(space), space.pmap.lookup(A)) == before
+    space.mprotect(A, 0x5000, READ | EXEC)
+
+
+def test_mprotect_works_on_a_virtual_page_table_mapping(
+    phys: PhysicalMemory, space: Vmspace
+) -> None:
+    entry = map_table(phys, space, 0, 2)
+    entry.root = PS | V_R_W
+    space.copyout(0, b"x")
+    space.mprotect(0, 0x2000, READ)
+    assert refusal(space.copyout, 0, b"y") is Errno.EFAULT
+    assert space.copyin(0, 1) == b"x"
+
+
+@pytest.mark.parametrize("abi, stays", [(ABI_2011, True), (ABI_2020, False)])
+def test_mprotect_takes_execution_away_only_where_it_is_checked(
+    phys: PhysicalMemory, abi: AbiVersion, stays: bool
+) -> None:
+    space = Vmspace(phys, abi, grows=False)
+    space.map_anonymous(A, A + 0x1000)
+    space.fault(A, EXEC)
+    space.mprotect(A, 0x1000, READ)
+    assert bool(space.pmap.lookup(A) & Pte.EXEC_OK) is stays
+    assert bool(space.pmap.lookup(A) & Pte.NX) is not stays
+    assert not space.pmap.lookup(A) & Pte.RW
+
+
+def test_granted_rights_show_at_the_next_fault(phys: PhysicalMemory, space: Vmspace) -> None:
+    space.mprotect(A, 0x1000, READ)
+    space.copyin(A, 1)
+    phys.stale.clear()
+    space.mprotect(A, 0x1000, READ | WRITE)
+    assert not phys.stale.any
+    space.copyout(A, b"x")
+    assert space.copyin(A, 1) == b"x"
+
+
+def test_minherit_sets_and_merges(space: Vmspace) -> None:
+    space.minherit(A, 0x1000, Inherit.SHARE)
+    assert [entry.inherit for entry in space.map] == [Inherit.SHARE, Inherit.COPY, Inherit.COPY]
+    space.minherit(A, 0x1000, Inherit.COPY)
+    assert len(space.map) == 2
+    assert refusal(space.minherit, A, 0x1000, 3) is Errno.EINVAL
+    assert refusal(space.minherit, A, 0x1000, -1) is Errno.EINVAL
+
+
+# Advice (abi 6.11)
+
+
+@pytest.mark.parametrize("behav", list(Madv))
+def test_advice_wants_a_range_in_the_space(space: Vmspace, behav: Madv) -> None:
+    for addr, size in ((USER_MAX, 1), (A, (1 << 64) - 1), ((1 << 64) - 1, 1)):
+        assert refusal(space.advise, addr, size, behav, 0) is Errno.EINVAL
+
+
+@pytest.mark.parametrize("behav", list(Madv))
+def test_advice_about_nothing_is_no_error(space: Vmspace, behav: Madv) -> None:
+    before = entries(space)
+    space.advise(0x10_0000, 0x10_0000, behav, 0)
+    assert entries(space) == before
+
+
+def test_hints_change_nothing_that_can_be_seen(space: Vmspace) -> None:
+    space.copyout(A, b"kept")
+    for behav in (0, 1, 2, 3, 4, 5):
+        space.advise(A, 0x3000, behav, 0)
+    assert space.copyin(A, 4) == b"kept"
+
+
+def test_inval_drops_translations_of_every_page_it_touches_and_no_other(
+    phys: PhysicalMemory, space: Vmspace
+) -> None:
+    map_table(phys, space, HOLE, 1).root = PS | V_R_W
+    for page in range(5):
+        space.copyout(A + page * PAGE_SIZE, b"%d" % page)
+    space.advise(A + 0x1FFF, 0x1002, Madv.INVAL, 0)
+    assert [space.peek(A + page * PAGE_SIZE, 1) for page in range(5)] == [
+        b"0",
+        None,
+        None,
+        None,
+        b"4",
+    ]
+    assert space.copyin(A + 0x1000, 1) == b"1"
+    assert len(space.map) == 2 + 1
+
+
+def test_setmap_sets_all_64_bits_of_the_root_and_drops_translations(
+    phys: PhysicalMemory, space: Vmspace
+) -> None:
+    entry = map_table(phys, space, 0, 2)
+    space.advise(0, 0x2000, Madv.SETMAP, PS | V_R_W)
+    space.copyout(0, b"page 0")
+    space.advise(0, 0x2000, Madv.SETMAP, 0xFFF0_0000_0000_1000 | PS | V_R_W)
+    assert entry.root == 0xFFF0_0000_0000_1000 | PS | V_R_W
+    assert space.peek(0, 1) is None
+    assert space.copyin(0, 6) == bytes(6)
+
+
+def test_setmap_keeps_the_translations_of_its_neighbours(
+    phys: PhysicalMemory, space: Vmspace
+) -> None:
+    map_table(phys, space, 0, 2).root = PS | V_R_W
+    space.copyout(0, b"x" * 2 * PAGE_SIZE)
+    space.advise(0x1000, 0x1000, Madv.SETMAP, 0)
+    assert space.peek(0, 1) == b"x"
+    assert space.peek(0x1000, 1) is None
+    assert refusal(space.copyin, 0x1000, 1) is Errno.EFAULT
+
+
+def test_setmap_on_plain_memory_is_einval_but_the_rest_is_done(
+    phys: PhysicalMemory, space: Vmspace
+) -> None:
+    below = map_table(phys, space, A - PAGE_SIZE, 1)
+    above = map_table(phys, space, HOLE, 1)
+    space.copyout(A, b"x")
+    assert refusal(space.advise, A - PAGE_SIZE, 0x5000, Madv.SETMAP, 7) is Errno.EINVAL
+    assert (below.root, above.root) == (7, 7)
+    assert space.peek(A, 1) == b"x"
+
+
+def test_flags_of_part_of_a_mapping_split_it_and_merge_again(space: Vmspace) -> None:
+    space.advise(A, 0x1000, Madv.NOSYNC, 0)
+    space.advise(A + 0x1000, 0x1000, Madv.NOCORE, 0)
+    assert [(entry.start, entry.nosync, entry.nocore) for entry in space.map] == [
+        (A, True, False),
+        (A + 0x1000, False, True),
+        (A + 0x2000, False, False),
+        (HOLE + 0x1000, False, False),
+    ]
+    space.advise(A, 0x3000, Madv.AUTOSYNC, 0)
+    space.advise(A, 0x3000, Madv.CORE, 0)
+    assert len(space.map) == 2
+
+
+# mincore
+
+
+def test_mincore_tells_what_the_page_table_knows(space: Vmspace) -> None:
+    assert space.mincore(A) == 0
+    assert space.mincore(HOLE) == 0
+    space.copyin(A, 1)
+    assert space.mincore(A) == 0x1 | 0x2 | 0x8
+    space.copyout(A, b"x")
+    assert space.mincore(A) == 0x1 | 0x2 | 0x4 | 0x8 | 0x10
+
+
+def test_mincore_looks_into_the_object_when_nothing_is_translated(space: Vmspace) -> None:
+    space.copyout(A, b"x")
+    space.pmap.remove(A, HOLE)
+    assert space.mincore(A) == 0x1
+    assert space.mincore(A + PAGE_SIZE) == 0
+
+
+def test_mincore_does_not_walk_virtual_page_tables(phys: PhysicalMemory, space: Vmspace) -> None:
+    map_table(phys, space, 0, 1).root = PS | V_R_W
+    space.copyout(0, b"x")
+    assert space.mincore(0) & 1
+    space.pmap.remove(0, 0x1000)
+    assert space.mincore(0) == 0
+
+
+# msync
+
+
+def test_msync_wants_everything_mapped(space: Vmspace) -> None:
+    space.check_mapped(A + 1, 0x2FFF)
+    space.check_mapped(A, 0)
+    for addr, size in ((A, 0x4000), (HOLE, 1), (HOLE, 0), (A, (1 << 64) - 1)):
+        assert refusal(space.check_mapped, addr, size) is Errno.EINVAL
