@@ -41,14 +41,12 @@ class Machine:
             engine.budget = SLICE_BLOCKS
         seen = engine.blocks
         try:
-            while proc.exit_status is None and proc.killed_by is None:
+            while self.stopped is None and proc.exit_status is None and proc.killed_by is None:
                 reason = engine.run(lwp.vmspace.pmap.cr3)
                 if (blocks := engine.blocks) != seen:
                     clock.charge_blocks(blocks - seen)
                     seen = blocks
                 if reason is Exit.INTERRUPTED:
-                    if self.stopped is not None:
-                        break
                     if engine.budget is not None:
                         engine.budget = SLICE_BLOCKS
                     continue
@@ -72,8 +70,12 @@ class Machine:
         self.lwp.cpu.kick(final=True)
 
     def close(self) -> None:
-        """Let go of everything of the host's: files, the wake-up sockets."""
-        self.lwp.proc.files.close_from(0)
+        """Let go of everything: memory, files, the wake-up sockets."""
+        proc = self.lwp.proc
+        if proc.vkernel is not None:
+            proc.vkernel.release()
+        proc.vmspace.destroy()
+        proc.files.close_all()
         self._wake_reader.close()
         self._wake_writer.close()
 

@@ -6,16 +6,9 @@ import pytest
 from emu.abi.errno import Errno
 from emu.abi.symbols import abi_symbols
 from emu.abi.versions import ABI_2011, ABI_2020
-from emu.asm import (
-    AsmError,
-    Assembly,
-    _encode,
-    _Place,
-    _Program,
-    assemble,
-    assemble_text,
-    listing,
-)
+from emu.asm import AsmError, Assembly, _encode, assemble, assemble_text, listing
+from emu.asm_source import Program
+from emu.asm_text import Place
 from emu.disasm import disassemble
 
 ORIGIN = 0x400000
@@ -373,12 +366,12 @@ def test_an_error_says_where_and_why(source, message):
 
 
 def test_a_crash_of_the_encoder_is_an_error_like_any_other():
-    program = _Program({}, [])
+    program = Program({}, [])
     program.add_file("nop\nnop", "test.s")
     # The directive that crashes Keystone, which the program itself would never pass on.
     program.statements[-1] = replace(program.statements[-1], text=".text")
     with pytest.raises(AsmError, match=r"^test\.s:2: the assembler crashed on this statement"):
-        _encode(program, ORIGIN, _Place("test.s", 0, ""))
+        _encode(program, ORIGIN, Place("test.s", 0, ""))
 
 
 def test_nothing_of_the_encoders_own_is_printed(capfd):
@@ -493,3 +486,13 @@ def test_print_writes_the_string_up_to_its_zero():
 
 def test_done_exits_with_the_number_in_rbx():
     assert with_macros("DONE")[:2] == ["xor ebx, ebx", "mov rdi, rbx"]
+
+
+def test_local_label_may_be_the_address_of_an_operand() -> None:
+    assert code("lea rsi, [rip + .Lx]\nnop\n.Lx: nop") == "48 8d 35 01 00 00 00 90 90"
+
+
+def test_numbers_before_a_mistake_are_not_blamed_for_it() -> None:
+    assert error('.byte 200\n.ascii "ff"\nlea rax, [rip + nowhere]').startswith(
+        "test.s:3: symbol nowhere is not defined"
+    )

@@ -11,7 +11,16 @@ ROOT = Path(__file__).parent.parent
 # Lowest first.  A module stands on the floor of the longest prefix it has.
 FLOORS = [
     ["emu.abi"],
-    ["emu.vm.phys", "emu.cpu.engine", "emu.asm", "emu.disasm"],
+    [
+        "emu.vm.phys",
+        "emu.cpu.engine",
+        "emu.asm",
+        "emu.asm_child",
+        "emu.asm_operands",
+        "emu.asm_source",
+        "emu.asm_text",
+        "emu.disasm",
+    ],
     ["emu.vm", "emu.cpu"],
     ["emu.kern", "emu.loader"],
     ["syscalls"],
@@ -23,7 +32,7 @@ FLOORS = [
 # A foreign package may be imported in exactly these places.
 DOORS = {
     "unicorn": {"emu.cpu.unicorn_engine"},
-    "keystone": {"emu.asm"},
+    "keystone": {"emu.asm_child"},
     "capstone": {"emu.disasm"},
     "elftools": {"emu.disasm"},
     "ctypes": {

@@ -59,6 +59,8 @@ STATUS_PANIC = 99
 IMAGE_PROT = PROT_READ + PROT_WRITE
 IMAGE_SIZE = IMAGE_PAGES*PAGE_SIZE
 WINDOW = MAP_SHARED + MAP_VPAGETABLE    # how the image is mapped if it is not byte for byte
+IMAGE_HINT = 0x1000000000               # where we should like to see it
+WINDOW_HINT = 0x2000000000
 
 # MUST number, operands: a system call of ours that must succeed.
 .macro MUST number, a=0, b=0, c=0, d=0, e=0, f=0, g=0
@@ -71,9 +73,9 @@ WINDOW = MAP_SHARED + MAP_VPAGETABLE    # how the image is mapped if it is not b
     MUST SYS_open, image_path, O_RDWR + O_CREAT + O_TRUNC, 0600
     mov [image], rax
     MUST SYS_ftruncate, [image], 0, IMAGE_SIZE
-    MUST SYS_mmap, 0, IMAGE_SIZE, IMAGE_PROT, MAP_SHARED, [image], 0, 0
+    MUST SYS_mmap, IMAGE_HINT, IMAGE_SIZE, IMAGE_PROT, MAP_SHARED, [image], 0, 0
     mov [ram], rax
-    MUST SYS_mmap, 0, GUEST_END, IMAGE_PROT, WINDOW, [image], 0, 0
+    MUST SYS_mmap, WINDOW_HINT, GUEST_END, IMAGE_PROT, WINDOW, [image], 0, 0
     mov [window], rax
     SAY "[vk]    %d pages of memory at %x, a window at %x\n", IMAGE_PAGES, [ram], [window]
 
