@@ -39,6 +39,7 @@ class Machine:
         proc, clock, handle = lwp.proc, lwp.proc.kernel.clock, self.handle
         if isinstance(clock, VirtualClock):
             engine.budget = SLICE_BLOCKS
+            engine.tsc = clock.read_tsc
         seen = engine.blocks
         try:
             while self.stopped is None and proc.exit_status is None and proc.killed_by is None:

@@ -91,3 +91,8 @@ def test_the_host_clock_ignores_what_is_charged_and_never_goes_back() -> None:
     clock.charge_blocks(1 << 40)
     assert 0 <= clock.monotonic_ns() - before < 10_000_000_000
     assert clock.now_ns() > EPOCH_NS
+
+
+def test_the_time_stamp_counter_of_a_virtual_clock_never_stands_still() -> None:
+    clock = VirtualClock()
+    assert [clock.read_tsc() for _ in range(3)] == [10, 20, 30]

@@ -1,8 +1,10 @@
 """The engine keeps its contract, with real guest code: each quirk of Unicorn's has a test here."""
 
+import ctypes
 import random
 import threading
 import time
+from dataclasses import replace
 from functools import cache
 
 import keystone
@@ -191,6 +193,12 @@ def test_a_page_fault_has_the_error_code_and_address_of_the_hardware(guest, code
     assert guest.run(code, rdi=ABSENT) is Exit.PAGE_FAULT
     frame = guest.frame
     assert (frame.trapno, frame.err, frame.addr, frame.xflags) == (12, err, addr, 0)
+
+
+def test_address_zero_is_an_address_like_any_other(guest):
+    guest.put(asm("mov ebx, 5; syscall"), 0)
+    assert guest.run("xor edi, edi; jmp rdi") is Exit.SYSCALL
+    assert (guest.frame.rbx, guest.frame.rip) == (5, 7)
 
 
 def test_an_access_across_pages_reports_the_first_byte_that_is_absent(guest):
@@ -394,26 +402,48 @@ def test_iretq_to_user_code_cannot_raise_the_io_privilege(guest):
     assert guest.frame.rflags == 0x202
 
 
-@pytest.mark.parametrize("way_out", ["mov al, [0x100]", "syscall", "int3", "store"])
-def test_a_32_bit_iret_that_sets_vm_is_undone_by_the_next_trap(guest, way_out):
-    frame = (0, 0x100, 0x23202, 0x80, 0x10, 0x10, 0x10, 0x10, 0x10)  # cs 0x100: at 0x1000
+def enter_virtual_8086(guest, code=None):
+    """Run a 32-bit IRET to linear address 0x1000, where there is `code` or nothing."""
+    frame = (0, 0x100, 0x23202, 0x80, 0x10, 0x10, 0x10, 0x10, 0x10)
     for i, word in enumerate(frame):
         guest.phys.page(guest.data)[4 * i : 4 * i + 4] = word.to_bytes(4, "little")
-    if way_out != "mov al, [0x100]":
-        guest.put(
-            bytes({"syscall": SYSCALL, "int3": b"\xcc", "store": b"\xa2\0\xf0"}[way_out]), 0x1000
-        )
+    if code:
+        guest.put(code, 0x1000)
+    return guest.run(b"\xcf", rsp=DATA, r15=15)
+
+
+@pytest.mark.parametrize("code, trapno", [(SYSCALL, 0x81), (b"\xcc", 3), (None, 12)])
+def test_a_32_bit_iret_that_sets_vm_is_undone_by_the_next_trap(guest, code, trapno):
     guest.engine.bases.fs_base = DATA
     guest.engine.load_bases()
     guest.engine.fp_reset()
-    guest.run(b"\xcf", rsp=DATA, r15=15)
-    if guest.frame.trapno == 12:
+    guest.run("fldpi; syscall")
+    state = guest.engine.fp_save()
+    enter_virtual_8086(guest, code)
+    assert guest.frame.trapno == trapno
+    if trapno == 12:
         guest.engine.store()
     assert guest.frame.r15 == 15
     assert guest.frame.rflags & ~0x10000 == 0x202
-    assert guest.run("fld1; mov fs:[rcx], rax; syscall", rax=3) is Exit.SYSCALL
-    assert (guest.word(), guest.frame.rip) == (3, CODE + 8)
+    assert guest.engine.fp_save() == state
+    assert guest.run("mov fs:[rcx], rax; syscall", rax=3) is Exit.SYSCALL
+    assert (guest.word(), guest.frame.rip) == (3, CODE + 6)
     assert in_ring_3(guest)
+
+
+def test_whoever_runs_after_a_page_fault_in_virtual_8086_mode_runs_in_64_bit_mode(guest):
+    assert enter_virtual_8086(guest) is Exit.PAGE_FAULT
+    guest.put(asm("mov [rdi], rax; syscall"))
+    guest.set(rdi=DATA, rax=1 << 40)
+    assert guest.run() is Exit.SYSCALL
+    assert guest.word() == 1 << 40
+
+
+def test_the_fp_trap_outlasts_virtual_8086_mode(guest):
+    guest.engine.fp_trap = True
+    enter_virtual_8086(guest, b"\xcc")
+    guest.run("fldz; syscall")
+    assert trap_of(guest) == (Trap.DNA, 0, 0)
 
 
 def in_ring_3(guest):
@@ -469,6 +499,14 @@ def test_a_syscall_with_the_single_step_flag_is_a_syscall_and_nothing_more(guest
     guest.engine.load()
     assert guest.run() is Exit.SYSCALL
     assert (guest.frame.rbx, guest.frame.rip) == (5, CODE + 9)
+
+
+def test_the_step_of_a_syscall_is_not_reported_by_a_later_run(slice_of):
+    slice_of.engine.budget = 100
+    assert slice_of.run("syscall; l: jmp l", rflags=0x302) is Exit.SYSCALL
+    slice_of.frame.rflags = 0x202
+    slice_of.engine.load()
+    assert slice_of.run() is Exit.INTERRUPTED
 
 
 def test_a_single_stepped_fault_resumes_stepping(guest):
@@ -539,6 +577,13 @@ def test_cpuid_offers_no_avx_no_xsave_and_nothing_random(guest):
     assert guest.frame.rbx & (1 << 5 | 1 << 16 | 1 << 18) == 0
 
 
+@pytest.mark.parametrize("instruction, rcx", [("rdtsc", 9), ("rdtscp", 0)])
+def test_the_time_stamp_counter_can_be_the_kernels(guest, monkeypatch, instruction, rcx):
+    monkeypatch.setattr(guest.engine, "tsc", lambda: 0x1_2345_6789_ABCD)
+    guest.run(f"{instruction}; mov r10, rcx; syscall", rcx=9)
+    assert (guest.frame.rax, guest.frame.rdx, guest.frame.rcx) == (0x6789_ABCD, 0x12345, rcx)
+
+
 # ---- memory that changes behind the CPU
 
 
@@ -592,8 +637,10 @@ def test_code_that_the_kernel_wrote_runs_as_written(guest, code_page):
 
 def test_code_written_through_another_address_space_runs_as_written(guest, code_page):
     other = Guest(guest.engine)
+    other.enter(0x900000, WRITE_PAGE, guest.phys.read_u64(guest.slot(CODE)) & PTE_FRAME)
+    guest.put(FORTY_ONE, 0x900000)
     code_page[: len(FORTY_TWO)] = FORTY_TWO
-    guest.phys.stale.code_written(other.root, CODE, len(FORTY_TWO))
+    guest.phys.stale.code_written(other.root, 0x900000, len(FORTY_TWO))
     guest.set()
     guest.run()
     assert guest.frame.rbx == 42
@@ -784,6 +831,15 @@ def test_arming_while_a_guest_is_loaded_does_not_disturb_it():
     assert guest.run() is Exit.SYSCALL
 
 
+def test_arming_reaches_code_that_was_translated_before():
+    guest = Guest(UnicornEngine(PhysicalMemory(1 << 20)))
+    guest.run("l: loop l; syscall", rcx=100)
+    guest.set(rcx=100)
+    guest.engine.budget = 40
+    assert guest.run() is Exit.INTERRUPTED
+    assert guest.frame.rcx == 60
+
+
 def test_an_unarmed_engine_ignores_kicks_that_are_not_final(guest):
     guest.engine.kick()
     assert guest.run(SYSCALL) is Exit.SYSCALL
@@ -804,6 +860,14 @@ def test_a_final_kick_ends_a_guest_that_never_comes_back():
     thread.join()
 
 
+@pytest.mark.parametrize("native", [True, False])
+def test_arming_does_not_lose_a_final_kick(native):
+    guest = Guest(UnicornEngine(PhysicalMemory(1 << 20), native=native))
+    guest.engine.kick(final=True)
+    guest.engine.arm()
+    assert guest.run("syscall") is Exit.INTERRUPTED
+
+
 def test_without_executable_memory_kicks_are_exact_too(without_executable_memory):
     engine = without_executable_memory
     guest = Guest(engine)
@@ -822,6 +886,23 @@ def test_without_executable_memory_kicks_are_exact_too(without_executable_memory
 def test_without_executable_memory_blocks_cannot_be_counted(without_executable_memory):
     with pytest.raises(EngineError, match="executable memory"):
         without_executable_memory.budget = 5
+
+
+def test_a_routine_that_does_not_stop_is_replaced(monkeypatch):
+    engine = UnicornEngine(PhysicalMemory(1 << 20))
+    monkeypatch.setattr(engine, "_routines", replace(engine._routines, block=a_harmless_function()))
+    engine.arm()
+    guest = Guest(engine)
+    guest.put(asm(COUNT))
+    guest.set(rdi=DATA)
+    threading.Timer(0.01, engine.kick).start()
+    assert guest.run() is Exit.INTERRUPTED
+    with pytest.raises(EngineError):
+        engine.budget = 1
+
+
+def a_harmless_function():
+    return ctypes.cast(ctypes.pythonapi.Py_IsInitialized, ctypes.c_void_p).value
 
 
 # ---- everything at once

@@ -1,5 +1,6 @@
 """The contract between the kernel and whatever executes instructions."""
 
+from collections.abc import Callable
 from enum import Enum
 from typing import Protocol
 
@@ -27,8 +28,9 @@ class CpuEngine(Protocol):
 
     On a SYSCALL exit slot `rcx` of the frame holds R10, err 2, trapno 0x81, xflags 0; slots addr
     and flags are left as they were.  On a PAGE_FAULT or TRAP exit xflags is 0, and addr is 0
-    unless it is a page fault.  RF in rflags is as hardware stores it: set for faults, clear for
-    SYSCALL, INT3 and single step.  The single-step flag T is reported as it was.
+    unless it is a page fault.  On INTERRUPTED all of trapno, err, addr, flags and xflags are 0,
+    as a host interrupt leaves them.  RF in rflags is as hardware stores it: set for faults, clear
+    for SYSCALL, INT3 and single step.  The single-step flag T is reported as it was.
     """
 
     frame: Trapframe
@@ -45,6 +47,9 @@ class CpuEngine(Protocol):
 
     blocks: int
     """Basic blocks started so far; counts only while a budget is set."""
+
+    tsc: Callable[[], int] | None
+    """What RDTSC and RDTSCP read; None for the host's counter, which no run can repeat."""
 
     def run(self, root: int) -> Exit:
         """Run the loaded registers under the page table at physical address `root`.

@@ -47,6 +47,7 @@ from emu.abi.x86 import (
     PTES_PER_PAGE,
     RFLAGS_SANITISE,
     RFLAGS_USER,
+    U32_MASK,
     U64_MASK,
     USER_CS,
     USER_SS,
@@ -133,7 +134,6 @@ _TRAPS: Mapping[int, Trap] = {
     Vector.MC: Trap.MCHK,
     Vector.XM: Trap.XMMFLT,
 }
-_WITH_ERROR_CODE = frozenset((Vector.TS, Vector.NP, Vector.SS, Vector.GP, Vector.AC))
 
 # Words of a frame by index.
 _XFLAGS, _TRAPNO, _ADDR, _FLAGS, _ERR, _RIP, _CS, _RFLAGS, _SS = 15, 16, 17, 18, 19, 20, 21, 22, 24
@@ -144,6 +144,7 @@ _PREFIXES = frozenset(b"\x26\x2e\x36\x3e\x64\x65\x66\x67\xf2\xf3") | frozenset(r
 _LONGEST_INSTRUCTION = 15
 
 _NO_LIMIT = 0x7FFF_FFFF  # blocks; refilled when they run out
+_TRANSLATIONS_SIZE = 64 << 20  # bytes; the engine's own choice, 1 GiB, would all be touched in time
 _EXACT_RANGES = 16  # beyond so many, dropping every translation is cheaper
 
 
@@ -157,6 +158,7 @@ class UnicornEngine:
         self.frame = Trapframe()
         self.bases = Vextframe()
         self.blocks = 0
+        self.tsc: Callable[[], int] | None = None
         self._phys = phys
         self._stale = phys.stale
         self._root = 0
@@ -182,6 +184,7 @@ class UnicornEngine:
         self._start = (self._handle, self._rip, _ZERO, _ZERO, _ZERO)
         self._fp = _FpState(self._handle)
 
+        self._control(uc.UC_CTL_TCG_BUFFER_SIZE, c_uint32(_TRANSLATIONS_SIZE))
         # An end address costs a translation after each run, which may itself fault and spoil
         # the exception state; with an empty set of exits there is none.
         self._control(uc.UC_CTL_UC_USE_EXITS, c_int(1))
@@ -284,7 +287,7 @@ class UnicornEngine:
         slots[_XFLAGS] = 0
         slots[_TRAPNO] = _TRAPS.get(vector, Trap.RESERVED)
         slots[_ADDR] = 0
-        slots[_ERR] = code if vector in _WITH_ERROR_CODE else 0
+        slots[_ERR] = code
         self._rf = self._slots[_RFLAGS] & _RF
         return Exit.TRAP
 
@@ -450,8 +453,8 @@ class UnicornEngine:
         if blocks is not None:
             assert 0 <= blocks <= _NO_LIMIT
             self.arm()
-            if self._routines is None:
-                raise EngineError("this host gives no executable memory, so blocks are not counted")
+            if self._swap is not None:
+                raise EngineError("blocks cannot be counted: this host gives no executable memory")
         self._counting = blocks is not None
         self._words[BUDGET] = _NO_LIMIT if blocks is None else blocks
 
@@ -459,13 +462,15 @@ class UnicornEngine:
         if self._armed:
             return
         if self._routines is not None:
-            self._hook(uc.UC_HOOK_BLOCK, self._routines.block)
-        else:
-            self._swap = _SwappedCallback(self._hook)
-        # Hooks do not reach code that was translated before them.
-        self._control(uc.UC_CTL_TB_FLUSH)
-        self._check_stops()
-        self._armed = True
+            hook = self._hook(uc.UC_HOOK_BLOCK, self._routines.block)
+            self._armed = self._stops_work()
+            if self._armed:
+                return
+            _check(_lib.uc_hook_del(self._handle, c_size_t(hook)))
+        self._swap = _SwappedCallback(self._hook)
+        self._armed = self._stops_work()
+        if not self._armed:
+            raise EngineError("the engine does not stop where it is told to")
 
     def kick(self, *, final: bool = False) -> None:
         if self._armed:
@@ -593,7 +598,9 @@ class UnicornEngine:
             x86.UC_X86_INS_SYSENTER: self._callback(_ON_INSN, self._refuse),
             x86.UC_X86_INS_IN: self._callback(_ON_IN, self._refuse),
             x86.UC_X86_INS_OUT: self._callback(_ON_OUT, self._refuse),
-            x86.UC_X86_INS_CPUID: self._callback(_ON_CPUID, self._cpuid),
+            x86.UC_X86_INS_CPUID: self._callback(_ON_REPLACED, self._cpuid),
+            x86.UC_X86_INS_RDTSC: self._callback(_ON_REPLACED, self._rdtsc),
+            x86.UC_X86_INS_RDTSCP: self._callback(_ON_REPLACED, self._rdtscp),
         }
         for instruction, callback in on_instruction.items():
             self._hook(uc.UC_HOOK_INSN, callback, c_int(instruction))
@@ -628,6 +635,19 @@ class UnicornEngine:
         for register, value in zip(("RAX", "RBX", "RCX", "RDX"), answer, strict=True):
             self._write(register, value)
         return 1
+
+    def _rdtsc(self, handle: int, data: int) -> int:
+        if self.tsc is None:
+            return 0
+        now = self.tsc()
+        self._write("RAX", now & U32_MASK)
+        self._write("RDX", now >> 32 & U32_MASK)
+        return 1
+
+    def _rdtscp(self, handle: int, data: int) -> int:
+        if self.tsc is not None:
+            self._write("RCX", 0)
+        return self._rdtsc(handle, data)
 
     def _make_batches(self) -> None:
         slot = {name: addressof(self.frame) + 8 * i for i, name in enumerate(TRAPFRAME_FIELDS)}
@@ -713,22 +733,12 @@ class UnicornEngine:
             _context_save(*self._at_context)
             after.append(_int32s(self._context, size))
         _context_restore(self._handle, clean)
-        words = range(len(before) - 1)
-        codes = [
-            i
-            for i in words
-            if all(blob[i] == probe.code_word for blob, probe in zip(after, _PROBES, strict=True))
-            and all(blob[i + 1] == probe.is_int for blob, probe in zip(after, _PROBES, strict=True))
-        ]
-        in_flight = [
-            i
-            for i in words
-            if before[i] == -1
-            and all(
-                blob[i] == (-1 if probe.is_int else probe.vector)
-                for blob, probe in zip(after, _PROBES, strict=True)
-            )
-        ]
+        seen = list(zip(*after, strict=True))  # each word of the blob, across the probes
+        code_words = tuple(probe.code_word for probe in _PROBES)
+        is_int = tuple(probe.is_int for probe in _PROBES)
+        vectors = tuple(-1 if probe.is_int else probe.vector for probe in _PROBES)
+        codes = [i for i in range(len(seen) - 1) if seen[i : i + 2] == [code_words, is_int]]
+        in_flight = [i for i in range(len(seen)) if before[i] == -1 and seen[i] == vectors]
         if len(codes) != 1 or len(in_flight) != 1:
             raise EngineError(
                 "this version of Unicorn keeps its exception state in an unknown place"
@@ -739,36 +749,47 @@ class UnicornEngine:
         self._is_int = c_int32.from_address(blob + 4 * codes[0] + 4)
         self._in_flight = c_int32.from_address(blob + 4 * in_flight[0])
 
-    def _check_stops(self) -> None:
-        """Raise EngineError unless a kick stops before anything is executed, and budgets are exact.
+    def _stops_work(self) -> bool:
+        """Tell whether a kick stops before anything is executed, and budgets are exact.
 
         The guest's state is put aside meanwhile.
         """
+        # Hooks do not reach code that was translated before them.
+        self._control(uc.UC_CTL_TB_FLUSH)
         guest = self._new_context()
         _context_save(self._handle, guest)
-        root, words, counter = self._root, self._words, self._boot_space.data >> 3
+        root, words = self._root, self._words
         self._write_root(self._boot_space.root)
         self._write("RFLAGS", RFLAGS_USER)
-        self._phys.words[counter] = 0
-        loop = CODE_VA + next(_places(skip=1))
-        words[KICK] = 1
-        if self._swap is not None:
+        ok = True
+        if self._swap is None:
+            words[KICK] = 0
+            words[BUDGET] = _TEST_BUDGET
+            ok = self._blocks_run() == _TEST_BUDGET
+            words[BUDGET] = _NO_LIMIT
+        else:
             self._swap.set()
-        kicked = self._start_at(loop), self._read("RIP"), self._phys.words[counter]
-        words[KICK] = 0
-        ok = kicked == ((-1, 0), loop, 0)
+        words[KICK] = 1
+        ok = ok and self._blocks_run() == 0
         if self._swap is not None:
             self._swap.clear()
-        else:
-            words[BUDGET] = _TEST_BUDGET
-            spent = self._start_at(loop), self._read("RIP"), self._phys.words[counter]
-            ok = ok and spent == ((-1, 0), loop, _TEST_BUDGET)
-            words[BUDGET] = _NO_LIMIT
+        # A final kick from before, or meanwhile, must stay; one meanwhile spoils the count.
+        words[KICK] = self._final
+        ok = ok or self._final
         _context_restore(self._handle, guest)
         _lib.uc_context_free(guest)
         self._write_root(root)
-        if not ok:
-            raise EngineError("the engine does not stop where it is told to")
+        return ok
+
+    def _blocks_run(self) -> int | None:
+        """Run the test loop; return how many times it ran, None if it was not just stopped."""
+        loop = CODE_VA + next(_places(skip=1))
+        counter = self._boot_space.data >> 3
+        self._phys.words[counter] = 0
+        self._write("RCX", 2 * _TEST_BUDGET)
+        stopped = self._start_at(loop) == (-1, 0) and self._read("RIP") == loop
+        self._words[SYSCALL] = 0
+        return self._phys.words[counter] if stopped else None
 
     def _read(self, register: str) -> int:
         value = c_uint64()
@@ -784,7 +805,7 @@ class _Probe(NamedTuple):
 
 
 _SYSCALL_PROBE = _Probe(bytes.fromhex("0f05"), 0, 0)
-_LOOP = _Probe(bytes.fromhex("48ff042500300000 ebf6"), 0, 0)  # inc qword [DATA_VA]; jmp back
+_LOOP = _Probe(bytes.fromhex("48ff042500300000 e2f6 0f05"), 0, 0)  # inc [DATA_VA]; loop; syscall
 _PROBES = (
     _Probe(bytes.fromhex("8a042500400000"), Vector.PF, 0x04),  # mov al, [ABSENT_VA]
     _Probe(bytes.fromhex("88042500400000"), Vector.PF, 0x06),  # mov [ABSENT_VA], al
@@ -889,7 +910,7 @@ _ON_INSN = CFUNCTYPE(None, c_void_p, c_void_p)
 _ON_INTERRUPT = CFUNCTYPE(None, c_void_p, c_uint32, c_void_p)
 _ON_IN = CFUNCTYPE(c_uint32, c_void_p, c_uint32, c_int, c_void_p)
 _ON_OUT = CFUNCTYPE(None, c_void_p, c_uint32, c_int, c_uint32, c_void_p)
-_ON_CPUID = CFUNCTYPE(c_int, c_void_p, c_void_p)
+_ON_REPLACED = CFUNCTYPE(c_int, c_void_p, c_void_p)
 
 # No XSAVE (and so no AVX), which the engine lists half of in leaf 0xd; no RDRAND, whose results
 # no run could repeat.  The rest of leaf 1 is the engine's own.

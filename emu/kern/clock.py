@@ -104,6 +104,11 @@ class VirtualClock:
     def charge_blocks(self, count: int) -> None:
         self._elapsed += count * BLOCK_NS
 
+    def read_tsc(self) -> int:
+        """Return the time as RDTSC shows it.  Reading costs a block, so that a loop gets on."""
+        self.charge_blocks(1)
+        return self._elapsed
+
 
 def _wait_readable(fd: int, wake_fd: int | None) -> None:
     watched = [fd] if wake_fd is None else [fd, wake_fd]
