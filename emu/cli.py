@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 DEFAULT_LOAD_ADDRESS = 0x400000
 DEFAULT_BSS = 64 << 10
 DEFAULT_MEMORY = 1 << 30
+LONGEST_TIMEOUT = 1e9
 EXTENSIONS = ("vmspace-io",)
 TRACE_EVENTS = ("syscalls", "traps", "faults")
 
@@ -181,6 +182,8 @@ def run(
     version = VERSIONS[abi]
     if not 1 << 20 <= memory <= 1 << 36 or memory % PAGE_SIZE:
         _fail("--memory must be a whole number of pages, from 1M to 64G")
+    if timeout is not None and not 0 <= timeout <= LONGEST_TIMEOUT:  # which not-a-number is not
+        _fail(f"--timeout must be from 0 to {LONGEST_TIMEOUT:.0f} seconds")
     for variable in env:
         if "=" not in variable:
             _fail(f"--env {variable}: say NAME=VALUE")

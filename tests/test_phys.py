@@ -77,16 +77,30 @@ def test_without_a_cache_the_end_of_memory_is_enomem_and_nothing_is_lost() -> No
 
 
 def test_at_the_end_of_memory_page_tables_come_back_first() -> None:
-    phys = PhysicalMemory(6 * PAGE_SIZE)
+    phys = PhysicalMemory(24 * PAGE_SIZE)
     pmap = Pmap(phys)
     page = phys.alloc()
-    pmap.enter(0x40_0000, page | READ_WRITE)
-    assert phys.used == 5 * PAGE_SIZE  # root, three tables, the page
+    for number in range(16):
+        pmap.enter(number << 21, page | READ_WRITE)
+    assert phys.used == 20 * PAGE_SIZE  # root, 2 + 16 tables, the page
     phys.stale.clear()
-    more = [phys.alloc() for _ in range(3)]
+    more = [phys.alloc() for _ in range(21)]
     assert page not in more and pmap.cr3 not in more
-    assert pmap.extract(0x40_0000) is None
+    assert pmap.extract(0) is None
     assert phys.stale.tlb
+    with pytest.raises(KernelError):
+        phys.alloc()
+
+
+def test_page_tables_that_would_not_last_an_instruction_are_no_memory() -> None:
+    """Else the tables of its code and of its operands would take each other's frames for ever."""
+    phys = PhysicalMemory(22 * PAGE_SIZE)
+    pmap = Pmap(phys)
+    page = phys.alloc()
+    for number in range(13):
+        pmap.enter(number << 21, page | READ_WRITE)
+    for _ in range(4):
+        phys.alloc()
     with pytest.raises(KernelError):
         phys.alloc()
 

@@ -315,10 +315,10 @@ def test_removing_one_page_looks_at_one_table() -> None:
 
 def test_a_pmap_dropped_while_it_grows_begins_again() -> None:
     """Out of frames, the tables of this very pmap come back and are used for the new ones."""
-    phys = PhysicalMemory(8 * PAGE_SIZE)
+    phys = PhysicalMemory(24 * PAGE_SIZE)
     pmap = Pmap(phys)
-    pmap.enter(0, 0x6000 | READ)
-    pmap.enter(1 << 30, 0x6000 | READ)
+    for number in range(18):
+        pmap.enter(number << 21, 0x6000 | READ)
     pmap.enter(1 << 39, 0x7000 | READ)
     assert walk(phys, pmap.cr3) == [(1 << 39, 0x7000 | READ)]
     pmap.drop()

@@ -96,12 +96,13 @@ def test_out_of_memory_is_enomem_and_what_was_written_stays() -> None:
 
 
 def test_translations_of_other_spaces_are_given_up_for_memory() -> None:
-    phys = PhysicalMemory(16 * PAGE_SIZE)
+    phys = PhysicalMemory(48 * PAGE_SIZE)
     spaces = [Vmspace(phys, ABI_2011, grows=False) for _ in range(2)]
     for space in spaces:
-        space.map_anonymous(A, A + 16 * PAGE_SIZE)
-    spaces[0].copyout(A, b"first")
-    spaces[1].copyout(A, b"x" * 8 * PAGE_SIZE)
+        space.map_anonymous(A, A + (32 << 20))
+    for number in range(14):
+        spaces[0].copyout(A + (number << 21), b"first")
+    spaces[1].copyout(A, b"x" * 16 * PAGE_SIZE)
     assert spaces[0].pmap.resident() == 0
     assert spaces[0].copyin(A, 5) == b"first"
 

@@ -21,6 +21,10 @@ from emu.abi.errno import Errno, KernelError
 from emu.abi.x86 import PAGE_SHIFT, PAGE_SIZE
 
 REGION_FLOOR = 1 << 36
+TABLES_IN_USE = 16
+"""Frames that dropping the caches must yield to be of use: the page tables of one instruction,
+its operands and its stack.  With fewer they would take them from each other for ever."""
+
 REGION_CEILING = 1 << 40  # a page-table entry that points higher is a reserved-bit fault
 
 
@@ -128,7 +132,7 @@ class PhysicalMemory:
             return pa
         for cache in list(self.caches):
             cache.drop()
-        return self.alloc() if self._free else self.out_of_memory()
+        return self.alloc() if len(self._free) >= TABLES_IN_USE else self.out_of_memory()
 
     def out_of_memory(self) -> NoReturn:
         raise KernelError(Errno.ENOMEM, "out of physical memory")

@@ -1,0 +1,233 @@
+"""Whatever a guest does, the machine goes on or ends in an orderly way."""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+
+import pytest
+from conftest import LOAD_ADDRESS, Booted, call
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from test_vkernel import (
+    GUEST_CODE,
+    GUEST_STACK,
+    ID,
+    MINUS_ONE,
+    TFRAME,
+    VFRAME,
+    VirtualKernel,
+)
+
+from emu import trap
+from emu.abi.errno import Errno
+from emu.abi.frames import TRAPFRAME_FIELDS, Trapframe, Vextframe
+from emu.abi.mman import Madv, Map, Prot
+from emu.abi.versions import VERSIONS
+from emu.cpu.engine import Exit
+from emu.kern import vkernel
+from emu.kern.proc import Lwp
+from syscalls.table import TABLE, dispatch
+
+Boot = Callable[..., Booted]
+
+PATH = LOAD_ADDRESS + 0x4000
+BUFFER = LOAD_ADDRESS + 0x5000
+TREE = 0x8000000000  # a mapping with a virtual page table
+FAR = 0x10000000000  # one that is much larger than memory
+FAR_SIZE = 1 << 40
+RW = int(Prot.READ | Prot.WRITE)
+ANON_FIXED = int(Map.ANON | Map.PRIVATE | Map.FIXED)
+TOO_LONG = 5.0  # seconds, on a busy host; no call should take a tenth of it
+GENERAL = [*TRAPFRAME_FIELDS[:15], "rsp"]
+
+VALUES = [
+    *(0, 1, 2, 3, 4, 7, 8, 10, 11, 12, 32, 200, 511, 512),
+    *(4095, 4096, 4097, 1 << 20, 1 << 30),
+    *((1 << 31) - 1, 1 << 31, (1 << 32) - 1, 1 << 32),
+    *((1 << 47) - 4096, (1 << 47) - 1, 1 << 47, (1 << 62) + 1),
+    *((1 << 63) - 1, 1 << 63, (1 << 64) - 4096, (1 << 64) - 2, (1 << 64) - 1),
+    *(int(Map.SHARED), 0x1002, 0x1012, 0x2011, 0x3012, 0x1400, 0x11012, 0x41002),
+    *(0x202, 0xA02, 0x402C7413, 0x8004667D),
+    *(ID, PATH, BUFFER, BUFFER + 0xFFB, TFRAME, VFRAME, LOAD_ADDRESS, LOAD_ADDRESS + 0x10FFF),
+    *(TREE, TREE + 4096, FAR, FAR + FAR_SIZE - 8, 0x7FFFFFFFE000, 0xDEAD000),
+]
+CALM = [BUFFER, 1, 4096, 0, 3, 0]
+"""Arguments that many calls accept, for where only one is to be hostile."""
+
+
+@contextmanager
+def world(abi: str = "2011") -> Iterator[Lwp]:
+    """A virtual kernel with something for every argument to hit, and no host stream open."""
+    with closing(Booted(b"\x90", memory=8 << 20, vmspace_io=True, abi=VERSIONS[abi])) as machine:
+        vk = VirtualKernel(machine)
+        lwp = vk.lwp
+        space = lwp.proc.vmspace
+        space.copyout(PATH, b"/dir\0")
+        assert call(lwp, "mkdir", PATH, 0o755) == 0
+        assert call(lwp, "open", PATH, 0, 0) == 0
+        space.copyout(PATH, b"/file\0")
+        assert call(lwp, "open", PATH, 0x202, 0o644) == 1
+        assert call(lwp, "write", 1, LOAD_ADDRESS, 10000) == 10000
+        space.copyout(TFRAME, bytes(Trapframe(rip=GUEST_CODE, rsp=GUEST_STACK)))
+        space.copyout(VFRAME, bytes(Vextframe()))
+        tree = int(Map.SHARED | Map.FIXED | Map.VPAGETABLE)
+        assert call(lwp, "mmap", TREE, 1 << 21, RW, tree, 1, 0, 0) == TREE
+        root = lwp.proc.kernel.abi.vpte
+        entry = root.valid | root.terminal | root.read | root.write
+        assert call(lwp, "mcontrol", TREE, 1 << 21, Madv.SETMAP, entry) == 0
+        assert call(lwp, "mmap", FAR, FAR_SIZE, RW, ANON_FIXED, MINUS_ONE, 0, 0) == FAR
+        yield lwp
+
+
+def make(lwp: Lwp, number: int, words: list[int]) -> None:
+    """Make the call with these words in registers; it must come back, one way or the other."""
+    frame = lwp.frame
+    frame.rax = number
+    for at, word in enumerate(words):
+        lwp.arguments[at] = word
+    began = time.monotonic()
+    dispatch(lwp)
+    took = time.monotonic() - began
+    if lwp.vkernel is not None and lwp.vkernel.inside is not None:
+        vkernel.leave(lwp)
+    assert took < TOO_LONG, f"system call {number} {words} took {took:.1f} s"
+    if lwp.proc.alive and frame.rflags & 1:
+        Errno(frame.rax)
+
+
+@pytest.mark.parametrize("number", TABLE, ids=[call.name for call in TABLE.values()])
+def test_each_argument_may_be_anything(number: int) -> None:
+    count = len(TABLE[number].args)
+    with world() as lwp:
+        for at in range(min(count, 6)):
+            for value in VALUES:
+                words = CALM.copy()
+                words[at] = value
+                make(lwp, number, words)
+                lwp.proc.exit_status = None
+
+
+numbers = st.sampled_from(sorted(TABLE)) | st.integers(0, 560) | st.integers(0, (1 << 64) - 1)
+words = st.sampled_from(VALUES) | st.integers(0, (1 << 64) - 1)
+
+
+@settings(max_examples=100, deadline=None, derandomize=True, database=None)
+@given(
+    abi=st.sampled_from(sorted(VERSIONS)),
+    calls=st.lists(st.tuples(numbers, st.lists(words, min_size=6, max_size=6)), max_size=12),
+    rsp=words,
+)
+def test_all_arguments_may_be_anything_at_once(
+    abi: str, calls: list[tuple[int, list[int]]], rsp: int
+) -> None:
+    with world(abi) as lwp:
+        lwp.frame.rsp = rsp
+        for number, arguments in calls:
+            if lwp.proc.alive:
+                make(lwp, number, arguments)
+
+
+# Code
+
+
+def go_on(lwp: Lwp, exits: int = 200) -> None:
+    """Run on until the process ends, it has run for long enough, or it has left its vmspace."""
+    inside = lwp.vmspace is not lwp.proc.vmspace
+    lwp.cpu.budget = 2000
+    for _ in range(exits):
+        if not lwp.proc.alive or (inside and lwp.vmspace is lwp.proc.vmspace):
+            break
+        reason = lwp.cpu.run(lwp.vmspace.pmap.cr3)
+        if reason is Exit.INTERRUPTED:
+            break
+        trap.handle(lwp, reason)
+
+
+registers = st.dictionaries(st.sampled_from(GENERAL), words, max_size=8)
+flags = st.integers(0, (1 << 22) - 1)
+# Bytes that are mostly instructions that do something.
+pieces = st.sampled_from(
+    [
+        bytes.fromhex(code)
+        for code in (
+            "0f05", "cc", "cd80", "f4", "f1", "0f0b", "50", "58", "c3", "cb", "48cf", "cf", "9d",
+            "8a00", "8800", "48ff00", "f0480fb108", "f3a4", "f348ab", "ffe0", "ffd0", "ff20",
+            "e8fbffffff", "ebfe", "c9", "c8ffff1f", "8ed8", "8ee0", "8ed0", "0f01f8", "0fae00",
+            "0fae08", "d9e8", "def9", "9b", "0f58c1", "66480f6ec0", "ec", "6e", "0f34", "0f31",
+            "0fa2", "f2", "f3", "66", "67", "48", "64", "f0",
+        )
+    ]
+)  # fmt: skip
+code = st.binary(max_size=40) | st.lists(pieces | st.binary(max_size=3), max_size=16).map(b"".join)
+
+
+def set_registers(lwp: Lwp, values: dict[str, int], rflags: int) -> None:
+    for name, value in values.items():
+        setattr(lwp.frame, name, value)
+    lwp.frame.rflags = rflags & 0x244DD5 | 0x202
+    lwp.cpu.load()
+
+
+@settings(max_examples=150, deadline=None, derandomize=True, database=None)
+@given(code=code, values=registers, rflags=flags)
+def test_a_process_may_execute_anything(code: bytes, values: dict[str, int], rflags: int) -> None:
+    with closing(Booted(b"\x90" + code, memory=8 << 20)) as machine:
+        set_registers(machine.lwp, values, rflags)
+        go_on(machine.lwp)
+        assert len(machine.told) <= 1
+        assert bool(machine.told) == (machine.lwp.proc.killed_by is not None)
+
+
+@settings(max_examples=150, deadline=None, derandomize=True, database=None)
+@given(code=code, values=registers, rflags=flags, xflags=words, bases=st.tuples(words, words))
+def test_a_guest_may_execute_anything(
+    code: bytes, values: dict[str, int], rflags: int, xflags: int, bases: tuple[int, int]
+) -> None:
+    with closing(Booted(b"\x90", memory=8 << 20)) as machine:
+        vk = VirtualKernel(machine, code + b"\x90")
+        vk.enter(
+            vext=Vextframe(fs_base=bases[0], gs_base=bases[1]),
+            rflags=rflags,
+            xflags=xflags,
+            **values,
+        )
+        go_on(vk.lwp)
+        if not vk.inside and vk.lwp.proc.alive:
+            assert vk.lwp.frame.rax == 0
+            assert (vk.reflected().cs, vk.reflected().ss) == (0x2B, 0x23)
+
+
+@settings(max_examples=40, deadline=None, derandomize=True, database=None)
+@given(target=words)
+def test_a_guest_may_jump_anywhere(target: int) -> None:
+    with closing(Booted(b"\xff\xe0", memory=8 << 20)) as machine:  # jmp rax
+        set_registers(machine.lwp, {"rax": target}, 0)
+        go_on(machine.lwp)
+        vk = VirtualKernel(machine, b"\xff\xe0")
+        vk.enter(rax=target)
+        go_on(vk.lwp)
+
+
+def test_a_process_may_unmap_its_own_code(boot: Boot) -> None:
+    # mov edi, 0x400000; mov esi, 0x11000; mov eax, 73; syscall
+    machine = boot(bytes.fromhex("bf00004000 be00100100 b849000000 0f05 90"))
+    assert machine.run() == 139
+    assert machine.told == [
+        "process 100 ended by SIGSEGV in its own vmspace: T_PAGEFLT at 0x400011 (no code): "
+        "fetch from 0x400011: no mapping, or the virtual page table refuses"
+    ]
+
+
+def test_a_process_may_unmap_its_own_stack(boot: Boot) -> None:
+    # mov rdi, rsp; and rdi, -4096; mov esi, 4096; mov eax, 73; syscall; push -1; push -1
+    machine = boot(bytes.fromhex("4889e7 4881e700f0ffff be00100000 b849000000 0f05 6aff 6aff"))
+    assert machine.run() == 139
+
+
+def test_recursion_ends_with_the_stack(boot: Boot) -> None:
+    # sub rsp, 0x1fff8; call itself
+    machine = boot(bytes.fromhex("4881ecf8ff0100 e8f4ffffff"))
+    assert machine.run() == 139
+    (line,) = machine.told
+    assert "SIGSEGV" in line
+    assert "write to 0x7fffdf" in line

@@ -1,0 +1,165 @@
+"""The loop around the engine: how a run ends, and what time it is meanwhile."""
+
+import os
+import signal
+import threading
+from collections.abc import Callable
+
+import pytest
+from conftest import Booted
+
+from emu.kern.clock import EPOCH_NS
+from emu.machine import STATUS_TIMEOUT, Watcher
+
+Boot = Callable[..., Booted]
+
+LOOP = b"\xeb\xfe"  # jmp to itself
+EXIT_7 = bytes.fromhex("bf07000000 b801000000 0f05")
+# mov ebx, N; dec ebx; jnz back; then exit 0
+COUNT_1000 = bytes.fromhex("bbe8030000 ffcb 75fc 31ff b801000000 0f05")
+
+
+@pytest.mark.parametrize(
+    ("code", "status"),
+    [
+        (EXIT_7, 7),
+        (bytes.fromhex("bf00010000 b801000000 0f05"), 0),  # exit(256)
+        (bytes.fromhex("bfffffffff b801000000 0f05"), 255),  # exit(-1)
+        (bytes.fromhex("31ff be05000000 b8ee010000 0f05"), 5),  # extexit(0, 5)
+        (bytes.fromhex("b8e7030000 0f05"), 140),  # there is no call 999
+        (bytes.fromhex("0f0b"), 132),
+    ],
+)
+def test_the_status_is_the_guests_or_its_signals(boot: Boot, code: bytes, status: int) -> None:
+    assert boot(code).run() == status
+
+
+def test_a_stop_from_another_thread_ends_the_run_with_its_status(boot: Boot) -> None:
+    machine = boot(LOOP)
+    threading.Timer(0.02, machine.machine.stop, [42]).start()
+    assert machine.run() == 42
+    assert machine.lwp.proc.alive
+
+
+def test_a_stop_before_the_run_is_not_lost(boot: Boot) -> None:
+    machine = boot(LOOP)
+    machine.machine.stop(42)
+    assert machine.run() == 42
+
+
+def test_the_first_of_two_stops_counts(boot: Boot) -> None:
+    machine = boot(LOOP)
+    machine.machine.stop(42)
+    machine.machine.stop(43)
+    assert machine.run() == 42
+
+
+def test_a_process_that_ends_by_itself_is_not_stopped(boot: Boot) -> None:
+    machine = boot(EXIT_7)
+    with Watcher(machine.machine, 100):
+        assert machine.run() == 7
+    assert machine.machine.stopped is None
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        LOOP,
+        bytes.fromhex("b814000000 0f05 ebf7"),  # getpid for ever
+        bytes.fromhex("90 90 90 ebfb"),
+    ],
+    ids=["loop", "calls", "longer loop"],
+)
+def test_a_guest_that_does_not_end_is_ended_at_the_deadline(boot: Boot, code: bytes) -> None:
+    machine = boot(code)
+    with Watcher(machine.machine, 0.05):
+        assert machine.run() == STATUS_TIMEOUT == 124
+
+
+def test_a_deadline_that_has_passed_ends_the_run_at_once(boot: Boot) -> None:
+    machine = boot(LOOP)
+    with Watcher(machine.machine, 0):
+        assert machine.run() == 124
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_to_the_emulator_ends_the_run(boot: Boot, number: signal.Signals) -> None:
+    machine = boot(LOOP)
+    with Watcher(machine.machine):
+        threading.Timer(0.05, os.kill, [os.getpid(), number]).start()
+        assert machine.run() == 128 + number
+
+
+def test_the_watcher_puts_back_what_it_found() -> None:
+    """The wake-up descriptor and the handlers are the caller's."""
+    handlers = [signal.getsignal(number) for number in Watcher.ENDING]
+    machine = Booted(EXIT_7)
+    with Watcher(machine.machine):
+        assert signal.getsignal(signal.SIGINT) != handlers[0]
+        machine.run()
+    machine.close()
+    assert [signal.getsignal(number) for number in Watcher.ENDING] == handlers
+    assert signal.set_wakeup_fd(-1) == -1
+
+
+# The virtual clock
+
+
+def test_a_block_takes_10_ns(boot: Boot) -> None:
+    def elapsed(count: int) -> int:
+        machine = boot(b"\xbb" + count.to_bytes(4, "little") + COUNT_1000[5:])
+        assert machine.run() == 0
+        return machine.lwp.proc.kernel.clock.monotonic_ns()
+
+    assert elapsed(2000) - elapsed(1000) == 1000 * 10
+
+
+def test_a_system_call_takes_1_us(boot: Boot) -> None:
+    # mov ebx, N; (mov eax, 20; syscall; dec ebx; jnz back); exit 0
+    def machine_with(count: int) -> Booted:
+        return boot(
+            b"\xbb" + count.to_bytes(4, "little") + bytes.fromhex("b814000000 0f05 ffcb 75f5")
+            + EXIT_7
+        )  # fmt: skip
+
+    one, eleven = machine_with(1), machine_with(11)
+    assert (one.run(), eleven.run()) == (7, 7)
+    elapsed = [machine.lwp.proc.kernel.clock.monotonic_ns() for machine in (one, eleven)]
+    blocks = [machine.lwp.cpu.blocks for machine in (one, eleven)]
+    assert elapsed[1] - elapsed[0] == 10 * 1000 + (blocks[1] - blocks[0]) * 10
+
+
+def test_the_clock_starts_at_its_epoch(boot: Boot) -> None:
+    machine = boot(EXIT_7)
+    clock = machine.lwp.proc.kernel.clock
+    assert (clock.now_ns(), clock.monotonic_ns()) == (EPOCH_NS, 0)
+    assert EPOCH_NS == 1_320_278_400_000_000_000
+
+
+# clock_gettime(4, rsp); add [rsp+8] into rbx, many times; exit with what is in bl
+TIMES = bytes.fromhex(
+    "4883ec20 41bc32000000"  # sub rsp, 32; mov r12d, 50
+    "bf04000000 4889e6 b8e8000000 0f05"  # clock_gettime(CLOCK_MONOTONIC, rsp)
+    "48035c2408 41ffcc 75e7"  # add rbx, [rsp+8]; dec r12d; jnz back
+    "89df b801000000 0f05"
+)
+
+
+def test_two_runs_are_identical(boot: Boot) -> None:
+    ends = []
+    for _ in range(2):
+        machine = boot(TIMES)
+        status = machine.run()
+        lwp = machine.lwp
+        clock = lwp.proc.kernel.clock
+        ends.append((status, bytes(lwp.frame_bytes), clock.now_ns(), lwp.cpu.blocks))
+    assert ends[0] == ends[1]
+    assert ends[0][1] != bytes(200)
+
+
+def test_closing_lets_go_of_the_files(boot: Boot) -> None:
+    machine = Booted(EXIT_7)
+    machine.run()
+    machine.close()
+    with pytest.raises(OSError, match=r".*"):
+        machine.machine._wake_writer.send(b"!")
