@@ -431,7 +431,8 @@ def read(path: Path, place: Place) -> str:
     try:
         return path.read_text(encoding="utf-8")
     except OSError as error:
-        raise AsmError(place.file, place.line, f"cannot read {path}: {error.strerror}") from error
+        reason = f"cannot read {path}: {error.strerror}" if place.line else str(error.strerror)
+        raise AsmError(place.file, place.line, reason) from error
     except UnicodeDecodeError as error:
         raise AsmError(place.file, place.line, f"{path} is not UTF-8 text") from error
 

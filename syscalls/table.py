@@ -11,6 +11,7 @@ from typing import NoReturn
 from emu.abi.errno import Errno, KernelError
 from emu.abi.signal import Signal
 from emu.abi.versions import SyscallReturn
+from emu.abi.vkernel import SYSCALL_LENGTH
 from emu.abi.x86 import U32_MASK, U64_MASK
 from emu.kern import signal
 from emu.kern.proc import Lwp
@@ -158,7 +159,8 @@ def dispatch(lwp: Lwp) -> None:
 
 def nosys(lwp: Lwp, number: int) -> NoReturn:
     """A call that does not exist: SIGSYS, and EINVAL for whoever survives that (sys_nosys)."""
-    signal.post(lwp, Signal.SYS, f"there is no system call {number}")
+    at = lwp.frame.rip - SYSCALL_LENGTH
+    signal.post(lwp, Signal.SYS, f"there is no system call {number}, at {at:#x} (syscall)")
     raise KernelError(Errno.EINVAL, f"system call {number}")
 
 

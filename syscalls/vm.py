@@ -57,8 +57,7 @@ def mincore(lwp: Lwp, addr: Ptr, len: Size, vec: Ptr) -> None:
     # A piece at a time, because a guest may ask about the whole address space.
     while start < end:
         stop = min(start + (PAGE_SIZE << PAGE_SHIFT), end)
-        bits = bytes(space.mincore(va) for va in range(start, stop, PAGE_SIZE))
-        space.copyout(vec, bits)
+        space.copyout(vec, space.mincore(start, stop))
         vec += (stop - start) >> PAGE_SHIFT
         start = stop
 

@@ -173,6 +173,12 @@ def test_a_syscall_right_before_the_end_of_the_user_half_leaves_rip_after_it(gue
 # ---- page faults
 
 
+@pytest.mark.parametrize("code", ["iretq", "retfq"])
+def test_a_stack_that_a_far_return_cannot_read_is_a_fault_of_user_code(guest, code):
+    assert guest.run(f"mov rsp, 0x7000000; {code}") is Exit.PAGE_FAULT
+    assert (guest.frame.addr, guest.frame.err) == (0x7000000, 4)
+
+
 @pytest.mark.parametrize(
     "code, err, addr",
     [

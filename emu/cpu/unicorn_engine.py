@@ -51,6 +51,7 @@ from emu.abi.x86 import (
     U64_MASK,
     USER_CS,
     USER_SS,
+    Pgex,
     Pte,
     Rflags,
     Vector,
@@ -102,6 +103,7 @@ _VM = int(Rflags.VM)
 _T_OR_VM = int(Rflags.T | Rflags.VM)
 _FAST_SYSCALL = int(Trap.FAST_SYSCALL)
 _PAGEFLT = int(Trap.PAGEFLT)
+_USER = int(Pgex.U)
 _PF = int(Vector.PF)
 _DF = int(Vector.DF)
 
@@ -261,7 +263,8 @@ class UnicornEngine:
             slots = self._slots
             slots[_XFLAGS] = 0
             slots[_TRAPNO] = _PAGEFLT
-            slots[_ERR] = code
+            # To IRET and far RET the engine reads the stack as a supervisor would.
+            slots[_ERR] = code | _USER
             self._rf = _RF
             if self._fault_rflags.value & _VM:
                 self._leave_virtual_8086()

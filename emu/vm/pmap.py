@@ -8,6 +8,8 @@ Every page is entered NX and becomes executable at its first instruction fetch (
 may): the engine is ten times slower at storing to pages that hold code.
 """
 
+from collections.abc import Iterator
+
 from emu.abi.x86 import LEVEL_SHIFTS, PAGE_SHIFT, PAGE_SIZE, PTE_FRAME, PTES_PER_PAGE, Pte
 from emu.vm.phys import PhysicalMemory
 
@@ -165,14 +167,15 @@ class Pmap:
         self._phys.caches.discard(self)
         self._phys.free(self.cr3)
 
-    def resident(self) -> int:
-        """Return how many pages are mapped."""
-        return sum(
-            1
-            for table in self._tables.values()
-            for pte in self._words[table >> 3 : (table >> 3) + PTES_PER_PAGE].tolist()
-            if pte & _V
-        )
+    def entries(self, start: int, end: int) -> Iterator[tuple[int, int]]:
+        """Yield (address, entry) of every page mapped in [start, end)."""
+        for key in self._table_keys(start, end):
+            base = key << _TABLE_SHIFT
+            at = self._tables[key] >> 3
+            for slot, pte in enumerate(self._words[at : at + PTES_PER_PAGE].tolist()):
+                va = base + (slot << PAGE_SHIFT)
+                if pte & _V and start <= va < end:
+                    yield va, pte
 
     def _table_keys(self, start: int, end: int) -> list[int]:
         """Return the keys of the page tables that exist in [start, end)."""

@@ -3,7 +3,7 @@
 An object owns its frames.  Map entries count as references; with the last one the object goes.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from enum import Enum
 from typing import Protocol
 
@@ -39,8 +39,8 @@ class VmObject(Protocol):
         """
         ...
 
-    def resident(self, index: int) -> bool:
-        """Is the page in memory?"""
+    def resident(self, first: int, last: int) -> Iterable[int]:
+        """Return which of the pages in [first, last) are in memory."""
         ...
 
     def discard(self, first: int, last: int) -> None:
@@ -62,14 +62,18 @@ class _Pages:
         self.pages: dict[int, int] = {}
         self.refs = 0
 
-    def discard(self, first: int, last: int) -> None:
+    def resident(self, first: int, last: int) -> Iterable[int]:
+        return self._own(first, last)
+
+    def _own(self, first: int, last: int) -> list[int]:
         pages = self.pages
         if last - first < len(pages):
-            dead = [index for index in range(first, last) if index in pages]
-        else:
-            dead = [index for index in pages if first <= index < last]
-        for index in dead:
-            self._phys.free(pages.pop(index))
+            return [index for index in range(first, last) if index in pages]
+        return [index for index in pages if first <= index < last]
+
+    def discard(self, first: int, last: int) -> None:
+        for index in self._own(first, last):
+            self._phys.free(self.pages.pop(index))
 
     def deref(self) -> None:
         self.refs -= 1
@@ -101,9 +105,6 @@ class AnonymousObject(_Pages):
             pa = self.pages[index] = self._phys.alloc()
         return pa, True
 
-    def resident(self, index: int) -> bool:
-        return index in self.pages
-
 
 class ShadowObject(_Pages):
     """A private copy of another object, page by page as it is written."""
@@ -127,8 +128,8 @@ class ShadowObject(_Pages):
         self.pages[index] = pa
         return pa, True
 
-    def resident(self, index: int) -> bool:
-        return index in self.pages or self._backing.resident(index)
+    def resident(self, first: int, last: int) -> Iterable[int]:
+        return {*self._own(first, last), *self._backing.resident(first, last)}
 
     def _released(self) -> None:
         self._backing.deref()
@@ -158,8 +159,8 @@ class FileObject:
             raise VmFaultError(KernReturn.PROTECTION_FAILURE)
         return self.region.base + (index << PAGE_SHIFT), True
 
-    def resident(self, index: int) -> bool:
-        return index << PAGE_SHIFT < self.length
+    def resident(self, first: int, last: int) -> Iterable[int]:
+        return range(first, min(last, round_page(self.length) >> PAGE_SHIFT))
 
     def discard(self, first: int, last: int) -> None:
         """The file keeps its pages."""

@@ -300,21 +300,28 @@ class Vmspace:
         if not self.map.covers(start, max(end, start + PAGE_SIZE)):
             raise KernelError(Errno.EINVAL, "not everything there is mapped")
 
-    def mincore(self, va: int) -> int:
-        """Return the MINCORE_* bits of the page at `va`; 0 where nothing is mapped."""
-        pte = self.pmap.lookup(va)
-        if pte & Pte.V:
-            bits = Mincore.INCORE
+    def mincore(self, start: int, end: int) -> bytearray:
+        """Return the MINCORE_* bits of each page in [start, end); 0 where nothing is mapped.
+
+        Pages that are in memory but not entered count in plain mappings only.
+        """
+        bits = bytearray((end - start) >> PAGE_SHIFT)
+        for entry in self.map.overlapping(start, end):
+            if entry.vpagetable:
+                continue
+            low, high = max(start, entry.start), min(end, entry.end)
+            first = ((low - entry.start + entry.offset) & U64_MASK) >> PAGE_SHIFT
+            at = (low - start) >> PAGE_SHIFT
+            for index in entry.object.resident(first, first + ((high - low) >> PAGE_SHIFT)):
+                bits[at + index - first] = Mincore.INCORE
+        for va, pte in self.pmap.entries(start, end):
+            known = int(Mincore.INCORE)
             if pte & Pte.A:
-                bits |= Mincore.REFERENCED | Mincore.REFERENCED_OTHER
+                known |= Mincore.REFERENCED | Mincore.REFERENCED_OTHER
             if pte & Pte.D:
-                bits |= Mincore.MODIFIED | Mincore.MODIFIED_OTHER
-            return bits
-        entry = self.map.lookup(va)
-        if entry is None or entry.vpagetable:
-            return 0
-        index = ((va - entry.start + entry.offset) & U64_MASK) >> PAGE_SHIFT
-        return Mincore.INCORE if entry.object.resident(index) else 0
+                known |= Mincore.MODIFIED | Mincore.MODIFIED_OTHER
+            bits[(va - start) >> PAGE_SHIFT] = known
+        return bits
 
     def _page_range(self, addr: int, size: int) -> tuple[int, int]:
         """Return the pages that [addr, addr+size) touches.  Raise KernelError(EINVAL) on a wrap."""
