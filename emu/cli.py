@@ -25,6 +25,7 @@ EXTENSIONS = ("vmspace-io",)
 TRACE_EVENTS = ("syscalls", "traps", "faults")
 
 _USAGE_ERROR = 2
+_PIPE_WIDTH = 200
 
 
 class Number(click.ParamType[int]):
@@ -105,7 +106,11 @@ def vkemu() -> None:
     """The computer and the host kernel under a virtual kernel."""
 
 
-@vkemu.command(cls=RunCommand, context_settings={"allow_interspersed_args": False})
+@vkemu.command(
+    cls=RunCommand,
+    context_settings={"allow_interspersed_args": False},
+    short_help="Run a flat binary, a static ELF executable, or assembly source.",
+)
 @click.argument("program", type=click.Path(path_type=Path))
 @click.argument("args", nargs=-1, type=click.UNPROCESSED)
 @click.option(
@@ -263,7 +268,7 @@ def asm(
             click.echo(line)
 
 
-@vkemu.command()
+@vkemu.command(short_help="Disassemble a program.")
 @click.argument("program", type=click.Path(path_type=Path))
 @click.option(
     "--load-addr",
@@ -294,11 +299,13 @@ def syscalls() -> None:
 
     from syscalls.table import TABLE
 
-    table = Table("number", "call", "arguments", "note", box=None)
+    table = Table("number", "call", "note", box=None, header_style="bold")
     for number, call in sorted(TABLE.items()):
-        arguments = ", ".join(f"{kind.name} {name}" for name, kind in call.args.items())
-        table.add_row(str(number), call.name, arguments, call.note)
-    Console().print(table, markup=False)
+        parts = (f"{kind.ctype} {name.rstrip('_')}" for name, kind in call.args.items())
+        arguments = ", ".join(parts).replace("* ", "*")
+        table.add_row(str(number), f"{call.name}({arguments or 'void'})", call.note)
+    # A line each for a pipe; a terminal wraps.
+    Console(width=None if sys.stdout.isatty() else _PIPE_WIDTH).print(table, markup=False)
 
 
 def main() -> NoReturn:

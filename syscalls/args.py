@@ -28,7 +28,7 @@ class JustReturn(Exception):
 class Kind:
     """One sort of argument.  `decode` is None where the raw 64-bit word is the value."""
 
-    name: str
+    ctype: str
     decode: Callable[[int], int] | None
     show: Callable[[int, Peek], str]
 
@@ -92,12 +92,12 @@ def _enum(enum: type[IntEnum], prefix: str) -> Callable[[int, Peek], str]:
 
 def flags_kind(flags: type[IntFlag], prefix: str) -> Kind:
     """Return the kind of an `int` argument made of the bits in `flags`."""
-    return Kind(flags.__name__, signed32, _flags(flags, prefix))
+    return Kind("int", signed32, _flags(flags, prefix))
 
 
 def enum_kind(enum: type[IntEnum], prefix: str) -> Kind:
     """Return the kind of an `int` argument that is one of `enum`."""
-    return Kind(enum.__name__, signed32, _enum(enum, prefix))
+    return Kind("int", signed32, _enum(enum, prefix))
 
 
 Int = Annotated[int, Kind("int", signed32, _decimal)]
@@ -108,9 +108,9 @@ Size = Annotated[int, Kind("size_t", None, _decimal)]
 Ptr = Annotated[int, Kind("void *", None, _hex)]
 Word = Annotated[int, Kind("u_long", None, _hex)]
 Str = Annotated[int, Kind("char *", None, _string)]
-Fd = Annotated[int, Kind("fd", signed32, _decimal)]
+Fd = Annotated[int, Kind("int", signed32, _decimal)]
 Mode = Annotated[int, Kind("mode_t", unsigned32, _octal)]
-Pad = Annotated[int, Kind("pad", None, _hex)]
+Pad = Annotated[int, Kind("int", None, _hex)]
 ProtArg = Annotated[int, flags_kind(Prot, "PROT_")]
 MapArg = Annotated[int, flags_kind(Map, "MAP_")]
 MsArg = Annotated[int, flags_kind(Ms, "MS_")]

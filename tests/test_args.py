@@ -127,9 +127,9 @@ def test_a_handler_says_what_its_arguments_are() -> None:
     def handler(lwp: Lwp, id: Ptr, cmd: args.VmspaceCtlArg, size: Size) -> int:
         return 0
 
-    assert {name: kind.name for name, kind in signature(handler).items()} == {
+    assert {name: kind.ctype for name, kind in signature(handler).items()} == {
         "id": "void *",
-        "cmd": "VmspaceCtl",
+        "cmd": "int",
         "size": "size_t",
     }
 

@@ -102,8 +102,8 @@ def call_text(lwp: Lwp) -> str:
     peek: Peek = lwp.vmspace.peek
     shown = [
         kind.show(kind.decode(word) if kind.decode else word, peek)
-        for word, kind in zip(words, call.args.values(), strict=False)
-        if kind.name != "pad"
+        for word, (name, kind) in zip(words, call.args.items(), strict=False)
+        if name != "pad"
     ]
     return f"{call.name}({', '.join(shown)})"
 
