@@ -224,10 +224,11 @@ def run(
         report = _observe(machine, stats, trace, write)
         with Watcher(machine, timeout):
             status = machine.run()
-        if machine.stopped == STATUS_TIMEOUT and lwp.proc.alive:
-            _tell(f"still running after {timeout:g} s: ended")
-        for line in report():
-            _tell(line)
+            if machine.stopped == STATUS_TIMEOUT and lwp.proc.alive:
+                _tell(f"still running after {timeout:g} s: ended")
+            for line in report():
+                _tell(line)
+            stack.close()  # while another Ctrl-C cannot break it off
     sys.exit(status)
 
 

@@ -30,6 +30,8 @@ class Machine:
         """Called for every way out of the engine.  Observers put themselves around it."""
         self.stopped: int | None = None
         """The exit status with which the run is being ended from outside."""
+        self.running = False
+        self._torn = False  # the kernel was broken off in the middle of something
         self._wake_reader, self._wake_writer = socket.socketpair()
         lwp.proc.kernel.clock.wake_fd = self._wake_reader.fileno()
 
@@ -41,6 +43,7 @@ class Machine:
             engine.budget = SLICE_BLOCKS
             engine.tsc = clock.read_tsc
         seen = engine.blocks
+        self.running = True
         try:
             while self.stopped is None and proc.exit_status is None and proc.killed_by is None:
                 reason = engine.run(lwp.vmspace.pmap.cr3)
@@ -53,9 +56,14 @@ class Machine:
                     continue
                 clock.charge_call()
                 handle(lwp, reason)
-        except (Interrupted, KeyboardInterrupt):
+        except Interrupted:
+            pass
+        except KeyboardInterrupt:
             if self.stopped is None:
                 raise
+            self._torn = True
+        finally:
+            self.running = False
         if proc.exit_status is not None:
             return proc.exit_status
         if proc.killed_by is not None:
@@ -73,9 +81,10 @@ class Machine:
     def close(self) -> None:
         """Let go of everything: memory, files, the wake-up sockets."""
         proc = self.lwp.proc
-        if proc.vkernel is not None:
-            proc.vkernel.release()
-        proc.vmspace.destroy()
+        if not self._torn:
+            if proc.vkernel is not None:
+                proc.vkernel.release()
+            proc.vmspace.destroy()
         proc.files.close_all()
         self._wake_reader.close()
         self._wake_writer.close()
@@ -94,6 +103,7 @@ class Watcher:
         if hasattr(signal, name)
     )
     RETRY_SECONDS = 0.01  # a kick just before the engine starts is lost
+    RETRIES = 30  # then it is the kernel that does not come back: it copies, or writes to a pipe
 
     def __init__(self, machine: Machine, timeout: float | None = None) -> None:
         self._machine = machine
@@ -128,12 +138,14 @@ class Watcher:
         self._writer.close()
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
-        """The watcher has read the number already; a second one breaks out of a blocked call."""
-        if self._machine.stopped is not None and not self._done:
+        """The watcher has read the number; the next one breaks off whatever the kernel does."""
+        machine = self._machine
+        if machine.stopped is not None and machine.running and not self._done:
             self._done = True
             raise KeyboardInterrupt
 
     def _watch(self) -> None:
+        retries = 0
         while not self._done:
             readable, _, _ = select([self._reader], [], [], self._patience())
             if readable:
@@ -142,6 +154,9 @@ class Watcher:
                         self._machine.stop(STATUS_SIGNAL + number)
             elif not self._done:
                 self._machine.stop(STATUS_TIMEOUT)
+                retries += 1
+                if retries == self.RETRIES:
+                    signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
 
     def _patience(self) -> float | None:
         """Return how long to sleep: to the deadline, or to the next try of a stop under way."""

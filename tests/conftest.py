@@ -1,9 +1,11 @@
 """The machine in small: what most tests start from."""
 
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from emu.abi.errno import Errno
 from emu.abi.symbols import abi_symbols
@@ -20,6 +22,10 @@ from emu.machine import Machine
 from emu.vm.phys import PhysicalMemory
 from emu.vm.vmspace import Vmspace
 from syscalls.table import SYMBOLS, TABLE, dispatch
+
+# A busy machine is no bug, and a fixed build must not find a new one.
+settings.register_profile("vkemu", deadline=None, derandomize="CI" in os.environ)
+settings.load_profile("vkemu")
 
 MEMORY = 64 << 20
 LOAD_ADDRESS = 0x400000

@@ -8,7 +8,9 @@ from collections.abc import Callable
 import pytest
 from conftest import Booted
 
+from emu.abi.fcntl import Open
 from emu.kern.clock import EPOCH_NS
+from emu.kern.file import File, Stream
 from emu.machine import STATUS_TIMEOUT, Watcher
 
 Boot = Callable[..., Booted]
@@ -163,3 +165,22 @@ def test_closing_lets_go_of_the_files(boot: Boot) -> None:
     machine.close()
     with pytest.raises(OSError, match=r".*"):
         machine.machine._wake_writer.send(b"!")
+
+
+def test_a_kernel_that_does_not_come_back_is_broken_off(boot: Boot) -> None:
+    """A guest writes to a pipe that nobody reads: no kick of the engine helps."""
+    machine = boot(
+        """
+again:
+        SYSCALL SYS_write, 0, 0x400000, 0x1000
+        jmp again
+        """
+    )
+    reader, writer = os.pipe()
+    try:
+        machine.lwp.proc.files.add(File(Stream(writer), Open.WRONLY))
+        with Watcher(machine.machine, 0.05):
+            assert machine.run() == STATUS_TIMEOUT
+    finally:
+        os.close(reader)
+        os.close(writer)
