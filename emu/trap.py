@@ -166,7 +166,21 @@ def _explain(lwp: Lwp, result: KernReturn | None) -> str:
         code = _code(lwp)
         what = instruction_text(code, frame.rip) if code else "no code"
     text = f"T_{Trap(frame.trapno).name} at {frame.rip:#x} ({what})"
-    if result is not None:
-        verb = "fetch from" if frame.err & _FETCH else "write to" if frame.err & 2 else "read of"
-        text += f": {verb} {frame.addr:#x}: {result.value}"
-    return text
+    if result is None:
+        return text
+    if frame.err & _FETCH:
+        verb, needed = "fetch from", Prot.EXEC if lwp.proc.kernel.abi.execute_checked else Prot.READ
+    elif frame.err & _WRITE_FAULT:
+        verb, needed = "write to", Prot.WRITE
+    else:
+        verb, needed = "read of", Prot.READ
+    entry = lwp.vmspace.map.lookup(frame.addr)
+    if entry is None:
+        why = "nothing is mapped there"
+    elif result is KernReturn.FAILURE:
+        why = "the virtual page table refuses"
+    elif entry.prot & needed:
+        why = "past the end of the object"
+    else:
+        why = "the mapping does not allow it"
+    return f"{text}: {verb} {frame.addr:#x}: {why}"

@@ -214,7 +214,7 @@ def test_a_process_may_unmap_its_own_code(boot: Boot) -> None:
     assert machine.run() == 139
     assert machine.told == [
         "process 100 ended by SIGSEGV in its own vmspace: T_PAGEFLT at 0x400011 (no code): "
-        "fetch from 0x400011: no mapping, or the virtual page table refuses"
+        "fetch from 0x400011: nothing is mapped there"
     ]
 
 
