@@ -31,7 +31,7 @@ FLOORS = [
 
 # A foreign package may be imported in exactly these places.
 DOORS = {
-    "unicorn": {"emu.cpu.unicorn_engine"},
+    "unicorn": {"emu.cpu.unicorn_library"},
     "keystone": {"emu.asm_child"},
     "capstone": {"emu.disasm"},
     "elftools": {"emu.disasm"},
@@ -40,8 +40,12 @@ DOORS = {
         "emu.abi.frames",
         "emu.abi.structs",
         "emu.vm.phys",
+        "emu.cpu.fp_state",
+        "emu.cpu.hooks",
         "emu.cpu.safe_stop",
+        "emu.cpu.start_up",
         "emu.cpu.unicorn_engine",
+        "emu.cpu.unicorn_library",
     },
 }
 

@@ -777,7 +777,7 @@ def test_a_long_repeat_can_be_interrupted_and_goes_on(slice_of):
 
 
 def test_a_limit_that_nobody_set_does_not_stop_the_guest(slice_of, monkeypatch):
-    monkeypatch.setattr("emu.cpu.unicorn_engine._NO_LIMIT", 100)
+    monkeypatch.setattr("emu.cpu.unicorn_engine.NO_LIMIT", 100)
     slice_of.engine.budget = None
     assert slice_of.run("mov ecx, 5000; l: loop l; syscall") is Exit.SYSCALL
     assert slice_of.engine.budget is None

@@ -1,4 +1,4 @@
-"""Native callbacks for the engine's hooks: stop at the start of a block, and say why.
+"""Stops after which the guest can go on: at the start of a block, or a trap, and saying why.
 
 A stop asked for by another host thread can land between the store of an instruction and the
 update of RIP; the instruction then runs twice.  A stop made inside a block hook cannot.  So the
@@ -7,6 +7,8 @@ hook is a host routine that looks at a word another thread may set, and stops th
 Two words, on different cache lines, with one writer each: `kick` is only read by the routine,
 `budget` is only written by it and the engine's own thread.  A kick that wrote to the counter
 could be lost between the load and the store of its decrement.
+
+A host without executable memory has no such routine.  There a kick swaps the hook's callback.
 """
 
 import mmap
@@ -20,11 +22,16 @@ from ctypes import (
     c_char,
     c_int,
     c_size_t,
+    c_uint64,
     c_ulong,
     c_void_p,
     memmove,
 )
 from dataclasses import dataclass
+
+from emu.cpu.engine import EngineError
+from emu.cpu.hooks import Hooks
+from emu.cpu.unicorn_library import HARMLESS_FUNCTION, NEVER, STOPPING_FUNCTION
 
 # The 32-bit words behind every hook's user_data, by index.
 VECTOR = 0  # the exception that ended the run, or -1
@@ -33,6 +40,8 @@ STOP = 2  # two words: the address of the function that stops the engine
 KICK = 16
 BUDGET = 32  # blocks that may still start; negative once one was refused
 WORDS_SIZE = 192
+
+NO_LIMIT = 0x7FFF_FFFF  # for BUDGET; refilled when it runs out
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,11 +148,11 @@ class Words:
 
     __slots__ = ("_host", "address", "words")
 
-    def __init__(self, stop: int) -> None:
+    def __init__(self) -> None:
         self._host = mmap.mmap(-1, mmap.PAGESIZE)
         self.address = addressof(c_char.from_buffer(self._host))
         self.words = memoryview(self._host)[:WORDS_SIZE].cast("i")
-        memoryview(self._host).cast("Q")[STOP // 2] = stop
+        memoryview(self._host).cast("Q")[STOP // 2] = STOPPING_FUNCTION
         self.words[VECTOR] = -1
 
 
@@ -212,3 +221,28 @@ def _executable_windows(code: bytes) -> int | None:
         return None
     kernel32.FlushInstructionCache(c_void_p(-1), page, size)
     return address
+
+
+class SwappedCallback:
+    """Safe kicks on a host without executable memory.
+
+    A block hook over everything calls a function of the library that does nothing; a kick puts
+    uc_emu_stop in its place.  With one hook alone the engine would bake the function's address
+    into translated code, hence a second hook, over an address that never runs.
+    """
+
+    def __init__(self, hooks: Hooks) -> None:
+        structure = hooks.on_block(HARMLESS_FUNCTION)
+        hooks.on_block(HARMLESS_FUNCTION, NEVER)
+        # A hook's handle is its address; where in it the callback lies is for us to find.
+        words = [structure + 8 * i for i in range(12)]
+        found = [at for at in words if c_uint64.from_address(at).value == HARMLESS_FUNCTION]
+        if len(found) != 1:
+            raise EngineError("this host offers no safe way to interrupt the guest")
+        self._callback = c_uint64.from_address(found[0])
+
+    def set(self) -> None:
+        self._callback.value = STOPPING_FUNCTION
+
+    def clear(self) -> None:
+        self._callback.value = HARMLESS_FUNCTION

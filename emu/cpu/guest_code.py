@@ -1,0 +1,50 @@
+"""Guest code as the CPU would fetch it, read without the CPU: nothing faults, nothing is marked."""
+
+from collections.abc import Iterator
+
+from emu.abi.x86 import LEVEL_SHIFTS, PAGE_MASK, PTE_FRAME, PTES_PER_PAGE, Pte, round_page
+from emu.vm.phys import PhysicalMemory
+
+_ICEBP = 0xF1
+_PREFIXES = frozenset(b"\x26\x2e\x36\x3e\x64\x65\x66\x67\xf2\xf3") | frozenset(range(0x40, 0x50))
+_LONGEST_INSTRUCTION = 15
+
+
+def can_be_fetched(phys: PhysicalMemory, root: int, va: int) -> bool:
+    fetchable = Pte.V | Pte.U
+    return _walk(phys, root, va) & (fetchable | Pte.NX) == fetchable
+
+
+def icebp_length(phys: PhysicalMemory, root: int, rip: int) -> int:
+    """Return the length of the ICEBP at `rip`, or 0 if that is another instruction."""
+    for length in range(1, _LONGEST_INSTRUCTION + 1):
+        va = rip + length - 1
+        entry = _walk(phys, root, va)
+        if not entry & Pte.V:
+            break
+        byte = phys.page(entry & PTE_FRAME)[va & PAGE_MASK]
+        if byte == _ICEBP:
+            return length
+        if byte not in _PREFIXES:
+            break
+    return 0
+
+
+def by_page(va: int, size: int) -> Iterator[tuple[int, int]]:
+    """Cut a range at page boundaries, into (start, end)."""
+    end = va + size
+    while va < end:
+        stop = min(end, round_page(va + 1))
+        yield va, stop
+        va = stop
+
+
+def _walk(phys: PhysicalMemory, root: int, va: int) -> int:
+    """Return the last-level entry for `va`, 0 if a table on the way is missing."""
+    words = phys.words
+    entry = root
+    for shift in LEVEL_SHIFTS:
+        entry = words[((entry & PTE_FRAME) >> 3) + (va >> shift) % PTES_PER_PAGE]
+        if not entry & Pte.V:
+            return 0
+    return entry

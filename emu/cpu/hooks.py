@@ -1,0 +1,72 @@
+"""Hooks: what the engine calls while the guest runs.
+
+A hook calls either a native routine or a Python function; both find the shared words behind
+their last argument.  Whatever a hook may call lives as long as the Hooks it was added to.
+"""
+
+from collections.abc import Callable, Mapping
+from ctypes import CFUNCTYPE, c_int, c_uint32, c_void_p
+from typing import Any
+
+from emu.cpu.unicorn_library import (
+    ALWAYS,
+    HOOK_BLOCK,
+    HOOK_INSN,
+    HOOK_INTR,
+    add_hook,
+    address_of,
+    delete_hook,
+    instruction,
+)
+
+_ON_INTERRUPT = CFUNCTYPE(None, c_void_p, c_uint32, c_void_p)
+_ON_INSN = CFUNCTYPE(None, c_void_p, c_void_p)
+_ON_REPLACED = CFUNCTYPE(c_int, c_void_p, c_void_p)
+_ON_INSTRUCTION: Mapping[str, Any] = {
+    "syscall": _ON_INSN,
+    "sysenter": _ON_INSN,
+    "in": CFUNCTYPE(c_uint32, c_void_p, c_uint32, c_int, c_void_p),
+    "out": CFUNCTYPE(None, c_void_p, c_uint32, c_int, c_uint32, c_void_p),
+    "cpuid": _ON_REPLACED,
+    "rdtsc": _ON_REPLACED,
+    "rdtscp": _ON_REPLACED,
+}
+
+
+class Hooks:
+    """The hooks of one engine.  `target` is the address of a routine, or a Python function.
+
+    A function must not use the handle it is given: that is a number, which the library takes
+    for a shorter one.
+    """
+
+    def __init__(self, handle: object, user_data: int) -> None:
+        self._handle = handle
+        self._user_data = user_data
+        self._callbacks: list[object] = []
+
+    def on_interrupt(self, target: int | Callable[..., None]) -> None:
+        self._add(HOOK_INTR, self._address(_ON_INTERRUPT, target))
+
+    def on_instruction(self, name: str, target: int | Callable[..., int | None]) -> None:
+        callback = self._address(_ON_INSTRUCTION[name], target)
+        self._add(HOOK_INSN, callback, instruction(name))
+
+    def on_block(self, target: int, where: tuple[int, int] = ALWAYS) -> int:
+        """Return the hook's own handle, which is the address of its structure."""
+        return self._add(HOOK_BLOCK, target, where=where)
+
+    def delete(self, hook: int) -> None:
+        delete_hook(self._handle, hook)
+
+    def _add(
+        self, kind: int, callback: int, *extra: object, where: tuple[int, int] = ALWAYS
+    ) -> int:
+        return add_hook(self._handle, kind, callback, self._user_data, *extra, where=where)
+
+    def _address(self, kind: Any, target: Any) -> int:
+        if isinstance(target, int):
+            return target
+        callback = kind(target)
+        self._callbacks.append(callback)
+        return address_of(callback)
