@@ -1,4 +1,4 @@
-"""Stops after which the guest can go on: at the start of a block, or a trap, and saying why.
+"""Safe stops: callbacks for the engine's hooks that stop at the start of a block, and say why.
 
 A stop asked for by another host thread can land between the store of an instruction and the
 update of RIP; the instruction then runs twice.  A stop made inside a block hook cannot.  So the

@@ -1,9 +1,10 @@
 """The CPU: Unicorn, made to behave as the contract in `engine` says.
 
-Everything odd about Unicorn is handled here, each time with the reason beside it.  Three rules
-hold throughout: guest code runs in ring 3 and nothing takes it out; no object is built per trap
-(registers move between the engine and `frame` in one batch each way); and the only stops after
-which the guest goes on are made inside a hook, at the edge of an instruction or a block.
+Everything odd about Unicorn is handled here and in the modules that serve this one alone, each
+time with the reason beside it.  Three rules hold throughout: guest code runs in ring 3 and
+nothing takes it out; no object is built per trap (registers move between the engine and `frame`
+in one batch each way); and the only stops after which the guest goes on are made inside a hook,
+at the edge of an instruction or a block.
 """
 
 from collections.abc import Callable, Iterable, Mapping
