@@ -111,7 +111,7 @@ def vkemu() -> None:
     context_settings={"allow_interspersed_args": False},
     short_help="Run a flat binary, a static ELF executable, or assembly source.",
 )
-@click.argument("program", type=click.Path(path_type=Path))
+@click.argument("program", type=click.Path(path_type=Path, readable=False))
 @click.argument("args", nargs=-1, type=click.UNPROCESSED)
 @click.option(
     "--load-addr",
@@ -233,7 +233,7 @@ def run(
 
 
 @vkemu.command()
-@click.argument("source", type=click.Path(path_type=Path))
+@click.argument("source", type=click.Path(path_type=Path, readable=False))
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="[default: SOURCE as .bin]")
 @click.option("-I", "include", multiple=True, type=click.Path(path_type=Path), help="For .include.")
 @click.option(
@@ -270,7 +270,7 @@ def asm(
 
 
 @vkemu.command(short_help="Disassemble a program.")
-@click.argument("program", type=click.Path(path_type=Path))
+@click.argument("program", type=click.Path(path_type=Path, readable=False))
 @click.option(
     "--load-addr",
     type=Number(),
