@@ -38,8 +38,11 @@ DOORS = {
     "ctypes": {
         "emu.abi.exec",
         "emu.abi.frames",
+        "emu.abi.resource",
+        "emu.abi.sigframe",
         "emu.abi.structs",
         "emu.vm.phys",
+        "emu.vm.vmspace",
         "emu.cpu.fp_state",
         "emu.cpu.hooks",
         "emu.cpu.safe_stop",

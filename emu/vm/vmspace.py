@@ -4,6 +4,9 @@ What the kernel reads and writes on a program's behalf goes through the same tra
 program's own accesses, faults pages in alike and sets the same accessed and modified bits.
 """
 
+from ctypes import Structure, sizeof
+from typing import TypeVar
+
 from emu.abi.errno import Errno, KernelError
 from emu.abi.mman import PROT_ALL, Inherit, Madv, Mincore, Prot
 from emu.abi.versions import AbiVersion
@@ -25,6 +28,8 @@ from emu.vm.vm_object import AnonymousObject, KernReturn, VmFaultError, VmObject
 
 STACK_STEP = 128 << 10
 """A stack is mapped, and grows, in steps of this many bytes (sgrowsiz)."""
+
+S = TypeVar("S", bound=Structure)
 
 _READ = int(Prot.READ)
 _WRITE = int(Prot.WRITE)
@@ -127,6 +132,10 @@ class Vmspace:
             va += step
             at += step
 
+    def copyin_struct(self, va: int, kind: type[S]) -> S:
+        """Return the structure at `va`, copied.  Raises what copyin() raises."""
+        return kind.from_buffer_copy(self.copyin(va, sizeof(kind)))
+
     def copyinstr(self, va: int, limit: int) -> bytes:
         """Return the string at `va` without its NUL.
 
@@ -156,6 +165,12 @@ class Vmspace:
             va += step
             size -= step
         return b"".join(pieces)
+
+    def physical(self, va: int, *, write: bool) -> int:
+        """Return the physical address of `va`, which is faulted in.  EFAULT if it cannot be."""
+        self._check_range(va, 1)
+        _, number = self._view(va, write=write)
+        return number << PAGE_SHIFT | va & PAGE_MASK
 
     def _check_range(self, va: int, size: int) -> None:
         if size and va + size > self.user_max:
