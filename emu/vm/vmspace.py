@@ -42,12 +42,24 @@ _DIRTY = int(Pte.A | Pte.D)
 class Vmspace:
     """The address space [0, abi.user_max).  It costs one page until something in it is touched."""
 
-    __slots__ = ("_abi", "_grows", "_phys", "map", "pmap", "readable", "user_max", "writable")
+    __slots__ = (
+        "_abi",
+        "_grows",
+        "_phys",
+        "map",
+        "pmap",
+        "readable",
+        "refs",
+        "user_max",
+        "writable",
+    )
 
     def __init__(self, phys: PhysicalMemory, abi: AbiVersion, *, grows: bool) -> None:
         self._phys = phys
         self._abi = abi
         self._grows = grows  # stacks grow in a process's own space only
+        self.refs = 1
+        """Processes that share the space."""
         self.user_max = abi.user_max
         self.map = VmMap(abi.user_max)
         self.pmap = Pmap(phys)
@@ -57,6 +69,29 @@ class Vmspace:
     def empty(self) -> "Vmspace":
         """Return a new, empty space that a virtual kernel may fill."""
         return Vmspace(self._phys, self._abi, grows=False)
+
+    def fork(self) -> "Vmspace":
+        """Return a space for a child: each mapping shared, copied when written, or left out.
+
+        Raise KernelError(ENOMEM), with nothing changed, if there is no frame for it.
+        """
+        child = Vmspace(self._phys, self._abi, grows=self._grows)
+        child.map = self.map.fork()
+        for entry in self.map:
+            if entry.inherit == Inherit.COPY and entry.prot & _WRITE:
+                # Dropped translations would show in the P bit of a later fault (abi 7.5).
+                self.pmap.protect(entry.start, entry.end, write=False, execute=True)
+        return child
+
+    def hold(self) -> None:
+        """One process more shares the space (vfork, rfork)."""
+        self.refs += 1
+
+    def drop(self) -> None:
+        """One process less; the last one takes the space with it."""
+        self.refs -= 1
+        if self.refs == 0:
+            self.destroy()
 
     def destroy(self) -> None:
         """Unmap everything and give every frame back."""
