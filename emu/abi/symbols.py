@@ -8,10 +8,13 @@ from emu.abi.fcntl import FD_CLOEXEC, Fcntl, Io, Lock, Mode, Open, Seek
 from emu.abi.frames import TRAPFRAME_SIZE, VEXTFRAME_SIZE, Trapframe, Vextframe
 from emu.abi.ioctl import Ioctl
 from emu.abi.mman import Inherit, Madv, Map, Mincore, Ms, Prot
+from emu.abi.resource import RlimitKind
 from emu.abi.signal import Signal
 from emu.abi.time import ClockId
+from emu.abi.unistd import Rfork
 from emu.abi.versions import AbiVersion
 from emu.abi.vkernel import VPTE_FRAME, Trap, VmspaceCtl
+from emu.abi.wait import Wait
 from emu.abi.x86 import (
     PAGE_SHIFT,
     PAGE_SIZE,
@@ -44,6 +47,9 @@ _PREFIXES: dict[str, type[IntEnum] | type[IntFlag]] = {
     "LOCK_": Lock,
     "S_IF": Mode,
     "CLOCK_": ClockId,
+    "W_": Wait,
+    "RF": Rfork,
+    "RLIMIT_": RlimitKind,
     "": Ioctl,
 }
 

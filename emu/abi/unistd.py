@@ -2,6 +2,8 @@
 
 from enum import IntEnum, IntFlag
 
+MAXLOGNAME = 17  # with the NUL
+
 
 class ExtExit(IntEnum):
     """Low half of `how`."""

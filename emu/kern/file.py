@@ -24,7 +24,7 @@ from emu.vm.phys import PhysicalMemory
 from emu.vm.vm_object import VmObject
 
 MAX_FILES = 1024
-"""How many descriptors a process may have (RLIMIT_NOFILE)."""
+"""How many descriptors a process may have, unless it is told otherwise."""
 MAX_OFFSET = (1 << 63) - 1
 PIPE_BUF = 512
 """What a pipe takes at once, on every host, when it takes anything."""
@@ -237,6 +237,8 @@ class FileTable:
     def __init__(self) -> None:
         self._slots: dict[int, _Descriptor] = {}
         self.cwd: Names = ()
+        self.limit = MAX_FILES
+        """How many descriptors there may be (RLIMIT_NOFILE)."""
         self.refs = 1
         """Processes that use this table (rfork without RFFDG)."""
 
@@ -252,12 +254,18 @@ class FileTable:
 
     def copy(self) -> "FileTable":
         """Return a table of its own with the same open files, for a child (fdcopy)."""
-        table = FileTable()
-        table.cwd = self.cwd
+        table = self.empty()
         for fd, slot in self._slots.items():
             if not slot.file.node.inherited:
                 continue
             table._slots[fd] = _Descriptor(slot.file.hold(), slot.close_on_exec)
+        return table
+
+    def empty(self) -> "FileTable":
+        """Return a table without files in the same directory (fdinit)."""
+        table = FileTable()
+        table.cwd = self.cwd
+        table.limit = self.limit
         return table
 
     def close_for_exec(self) -> None:
@@ -267,10 +275,10 @@ class FileTable:
 
     def lowest_free(self, at_least: int = 0) -> int:
         """Return the descriptor the next file gets.  EMFILE if there is none."""
-        for fd in range(at_least, MAX_FILES):
+        for fd in range(at_least, self.limit):
             if fd not in self._slots:
                 return fd
-        raise KernelError(Errno.EMFILE, f"{MAX_FILES} files are open")
+        raise KernelError(Errno.EMFILE, f"{self.limit} files are open")
 
     def add(self, file: File) -> int:
         """Give `file` a descriptor, which takes over the caller's reference."""
@@ -297,7 +305,7 @@ class FileTable:
 
     def dup(self, old: int, at_least: int = 0) -> int:
         """Give the file of `old` another descriptor too, not below `at_least`."""
-        _check_target(at_least)
+        self._check_target(at_least)
         file = self.get(old)
         new = self.lowest_free(at_least)
         self._slots[new] = _Descriptor(file.hold())
@@ -305,9 +313,9 @@ class FileTable:
 
     def dup2(self, old: int, new: int) -> int:
         """Make `new` stand for the file of `old`; what it stood for is closed."""
-        _check_target(new)
+        self._check_target(new)
         file = self.get(old)
-        if new == MAX_FILES:
+        if new == self.limit:
             raise KernelError(Errno.EMFILE, f"no descriptor {new}")
         if old != new:
             before = self._slots.get(new)
@@ -321,6 +329,11 @@ class FileTable:
 
     def set_close_on_exec(self, fd: int, on: bool) -> None:
         self._slot(fd).close_on_exec = on
+
+    def _check_target(self, fd: int) -> None:
+        # The limit itself passes here and is EMFILE later, as in kern_dup().
+        if not 0 <= fd <= self.limit:
+            raise KernelError(Errno.EINVAL, f"no descriptor {fd}")
 
     def _slot(self, fd: int) -> _Descriptor:
         slot = self._slots.get(fd)
@@ -451,9 +464,3 @@ def host_stat(status: os.stat_result) -> Stat:
 
 def _timespec(ns: int) -> Timespec:
     return Timespec(*divmod(ns, 1_000_000_000))
-
-
-def _check_target(fd: int) -> None:
-    # The limit itself passes here and is EMFILE later, as in kern_dup().
-    if not 0 <= fd <= MAX_FILES:
-        raise KernelError(Errno.EINVAL, f"no descriptor {fd}")

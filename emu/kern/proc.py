@@ -170,6 +170,7 @@ class Proc:
     """The parent sleeps in vfork until this process exits or executes a program (P_PPWAIT)."""
     executed: bool = field(init=False, default=False)
     """The process has executed a program since it was forked (P_EXEC)."""
+    nice: int = 0
     usage: Usage = field(init=False, default_factory=Usage)
     children_usage: Usage = field(init=False, default_factory=Usage)
     watchers: "list[Callable[[int, int], None]]" = field(init=False, default_factory=list)
@@ -184,6 +185,7 @@ class Proc:
         kernel.procs[self.pid] = self
         if self.parent is None:
             self.rlimits[RlimitKind.NOFILE] = Rlimit(kernel.limits.files, kernel.limits.files)
+            self.files.limit = kernel.limits.files
             self.rlimits[RlimitKind.NPROC] = Rlimit(kernel.limits.procs, kernel.limits.procs)
             self.pgrp = Pgrp(self.pid, Session(self.pid, self))
             self.pgrp.session.foreground = self.pgrp
