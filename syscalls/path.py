@@ -70,14 +70,14 @@ def fchdir(lwp: Lwp, fd: Fd) -> None:
     if not isinstance(file.node, Directory):
         raise KernelError(Errno.ENOTDIR, f"descriptor {fd}")
     file.node.check_search()
-    files.cwd = file.node.names
+    files.cwd = file.node.handle
 
 
 def __getcwd(lwp: Lwp, buf: Ptr, buflen: UInt) -> None:
     """Store the path of the working directory.  ERANGE if it does not fit."""
     if buflen == 0:
         raise KernelError(Errno.EINVAL, "no room at all")
-    path = b"/" + b"/".join(lwp.proc.files.cwd) + b"\0"
+    path = b"/" + b"/".join(lwp.proc.files.cwd.names) + b"\0"
     if len(path) > min(buflen, MAXPATHLEN):
         raise KernelError(Errno.ERANGE, f"{len(path)} bytes")
     lwp.vmspace.copyout(buf, path)

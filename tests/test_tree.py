@@ -12,9 +12,12 @@ import pytest
 from emu.abi.errno import Errno, KernelError
 from emu.abi.fcntl import Access, Mode, Open
 from emu.kern.host import guest_errno
-from emu.kern.tree import MAX_DEPTH, Tree
+from emu.kern.namecache import Nchandle
+from emu.kern.nlookup import MAX_DEPTH
+from emu.kern.tree import Tree
 
 SECRET = b"not for guests"
+ROOT = Nchandle()
 
 
 @pytest.fixture
@@ -42,7 +45,7 @@ def tree(root: Path) -> Iterator[Tree]:
     tree.close()
 
 
-def contents(tree: Tree, path: bytes, cwd: tuple[bytes, ...] = ()) -> bytes:
+def contents(tree: Tree, path: bytes, cwd: Nchandle = ROOT) -> bytes:
     file = tree.open(path, cwd, Open.RDONLY)
     data = file.read(100)
     file.drop()
@@ -51,7 +54,7 @@ def contents(tree: Tree, path: bytes, cwd: tuple[bytes, ...] = ()) -> bytes:
 
 def refusal(tree: Tree, path: bytes, flags: int = Open.RDONLY, mode: int = 0o644) -> Errno:
     with pytest.raises(KernelError) as caught:
-        tree.open(path, (), flags, mode)
+        tree.open(path, ROOT, flags, mode)
     return caught.value.errno
 
 
@@ -72,11 +75,11 @@ def test_a_path_names_a_file_inside_the_root(tree: Tree, path: bytes) -> None:
 
 
 def test_a_relative_path_starts_at_the_working_directory(tree: Tree) -> None:
-    cwd = tree.enter(b"etc", ())
-    assert cwd == (b"etc",)
+    cwd = tree.enter(b"etc", ROOT)
+    assert cwd.names == (b"etc",)
     assert contents(tree, b"motd", cwd) == b"hello"
     assert contents(tree, b"../secret", cwd) == b"inside"
-    assert tree.enter(b"../..", cwd) == ()
+    assert tree.enter(b"../..", cwd).names == ()
 
 
 @pytest.mark.parametrize(
@@ -117,7 +120,7 @@ def test_dots_in_a_link_count_from_where_the_link_is(tree: Tree, root: Path) -> 
     (root / "short").symlink_to("a/b")
     assert contents(tree, b"/a/b/link") == b"a/file"
     assert contents(tree, b"/short/../file") == b"a/file"
-    assert tree.enter(b"/short", ()) == (b"a", b"b")
+    assert tree.enter(b"/short", ROOT).names == (b"a", b"b")
 
 
 def test_a_chain_of_32_links_is_followed_and_33_are_too_many(tree: Tree, root: Path) -> None:
@@ -177,52 +180,52 @@ def test_open_refuses(tree: Tree, root: Path, path: bytes, flags: int, errno: Er
 
 def test_a_file_is_created_through_a_dangling_link(tree: Tree, root: Path) -> None:
     (root / "dangling").symlink_to("/etc/made")
-    tree.open(b"dangling", (), Open.CREAT | Open.RDWR, 0o600).drop()
+    tree.open(b"dangling", ROOT, Open.CREAT | Open.RDWR, 0o600).drop()
     assert (root / "etc" / "made").stat().st_mode & 0o777 == 0o600
 
 
 def test_a_new_file_never_sets_an_identity(tree: Tree, root: Path) -> None:
-    tree.open(b"made", (), Open.CREAT | Open.RDWR, 0o6755).drop()
+    tree.open(b"made", ROOT, Open.CREAT | Open.RDWR, 0o6755).drop()
     assert (root / "made").stat().st_mode & 0o7000 == 0
 
 
 def test_truncation_on_open_empties_the_file(tree: Tree, root: Path) -> None:
-    tree.open(b"secret", (), Open.RDWR | Open.TRUNC).drop()
+    tree.open(b"secret", ROOT, Open.RDWR | Open.TRUNC).drop()
     assert (root / "secret").read_bytes() == b""
 
 
 def test_two_opens_of_one_file_share_its_vnode(tree: Tree, root: Path) -> None:
     os.link(root / "secret", root / "other")
-    first = tree.open(b"secret", (), Open.RDONLY)
-    second = tree.open(b"other", (), Open.RDWR)
+    first = tree.open(b"secret", ROOT, Open.RDONLY)
+    second = tree.open(b"other", ROOT, Open.RDWR)
     assert first.node is second.node
     first.drop()
     second.drop()
-    third = tree.open(b"secret", (), Open.RDONLY)
+    third = tree.open(b"secret", ROOT, Open.RDONLY)
     assert third.node is not first.node
     third.drop()
 
 
 def test_a_lock_keeps_another_open_file_out(tree: Tree) -> None:
-    holder = tree.open(b"secret", (), Open.RDWR | Open.EXLOCK)
+    holder = tree.open(b"secret", ROOT, Open.RDWR | Open.EXLOCK)
     assert refusal(tree, b"secret", Open.RDWR | Open.EXLOCK | Open.NONBLOCK) is Errno.EAGAIN
     assert refusal(tree, b"secret", Open.RDONLY | Open.SHLOCK | Open.NONBLOCK) is Errno.EAGAIN
     holder.drop()
-    tree.open(b"secret", (), Open.RDWR | Open.EXLOCK).drop()
+    tree.open(b"secret", ROOT, Open.RDWR | Open.EXLOCK).drop()
 
 
 def test_a_lock_keeps_another_emulator_out(tree: Tree, root: Path) -> None:
     other = Tree(root)
-    holder = other.open(b"secret", (), Open.RDWR | Open.EXLOCK)
+    holder = other.open(b"secret", ROOT, Open.RDWR | Open.EXLOCK)
     assert refusal(tree, b"secret", Open.RDWR | Open.EXLOCK | Open.NONBLOCK) is Errno.EAGAIN
     holder.drop()
     other.close()
 
 
 def test_directories_are_made_and_removed(tree: Tree, root: Path) -> None:
-    tree.mkdir(b"new/", (), 0o755)
+    tree.mkdir(b"new/", ROOT, 0o755)
     assert (root / "new").is_dir()
-    tree.rmdir(b"new", ())
+    tree.rmdir(b"new", ROOT)
     assert not (root / "new").exists()
 
 
@@ -245,41 +248,41 @@ def test_directories_are_made_and_removed(tree: Tree, root: Path) -> None:
 )
 def test_names_are_not_made_or_removed(tree: Tree, call: str, path: bytes, errno: Errno) -> None:
     with pytest.raises(KernelError) as caught:
-        tree.mkdir(path, (), 0o755) if call == "mkdir" else getattr(tree, call)(path, ())
+        tree.mkdir(path, ROOT, 0o755) if call == "mkdir" else getattr(tree, call)(path, ROOT)
     assert caught.value.errno is errno
 
 
 def test_unlink_removes_the_link_and_not_its_target(tree: Tree, root: Path, outside: Path) -> None:
     (root / "link").symlink_to(outside / "secret")
-    tree.unlink(b"link", ())
+    tree.unlink(b"link", ROOT)
     assert not (root / "link").is_symlink()
     assert (outside / "secret").exists()
 
 
 def test_an_unlinked_file_lives_while_it_is_open(tree: Tree) -> None:
-    file = tree.open(b"secret", (), Open.RDONLY)
-    tree.unlink(b"secret", ())
+    file = tree.open(b"secret", ROOT, Open.RDONLY)
+    tree.unlink(b"secret", ROOT)
     assert file.read(100) == b"inside"
     file.drop()
 
 
 def test_stat_follows_links_and_lstat_does_not(tree: Tree, root: Path) -> None:
     (root / "link").symlink_to("/secret")
-    followed = tree.stat(b"link", ())
+    followed = tree.stat(b"link", ROOT)
     assert followed.st_mode & Mode.FMT == Mode.REG
     assert (followed.st_size, followed.st_nlink) == (6, 1)
-    assert tree.stat(b"link", (), follow=False).st_mode & Mode.FMT == Mode.LNK
+    assert tree.stat(b"link", ROOT, follow=False).st_mode & Mode.FMT == Mode.LNK
 
 
 def test_access_asks_the_host(tree: Tree) -> None:
-    tree.access(b"secret", (), Access.R | Access.W)
+    tree.access(b"secret", ROOT, Access.R | Access.W)
     with pytest.raises(KernelError) as caught:
-        tree.access(b"secret", (), Access.X)
+        tree.access(b"secret", ROOT, Access.X)
     assert caught.value.errno is Errno.EACCES
 
 
 def test_directories_have_a_greatest_depth(tree: Tree) -> None:
-    cwd: tuple[bytes, ...] = ()
+    cwd: Nchandle = ROOT
     for _ in range(MAX_DEPTH):
         tree.mkdir(b"d", cwd, 0o755)
         cwd = tree.enter(b"d", cwd)
@@ -295,7 +298,7 @@ def test_looking_up_leaves_no_host_descriptor_open(tree: Tree, root: Path) -> No
     os.close(before)
     for path in (b"etc/motd", b"etc/../etc/none", b"loop", b"etc/motd/x", b"etc/" + b"n" * 300):
         with suppress(KernelError):
-            tree.open(path, (), Open.RDWR).drop()
+            tree.open(path, ROOT, Open.RDWR).drop()
     after = os.dup(0)
     os.close(after)
     assert after == before
@@ -304,22 +307,11 @@ def test_looking_up_leaves_no_host_descriptor_open(tree: Tree, root: Path) -> No
 def test_a_scratch_tree_goes_away(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     tree = Tree.scratch()
-    (root,) = tmp_path.iterdir()
-    tree.open(b"/tmp/file", (), Open.CREAT | Open.RDWR, 0o644).drop()
-    tree.mkdir(b"/tmp/closed", (), 0)
-    assert (root / "tmp" / "file").exists()
+    (scratch,) = tmp_path.iterdir()
+    tree.open(b"/tmp/file", ROOT, Open.CREAT | Open.RDWR, 0o644).drop()
+    assert (scratch / "root" / "tmp" / "file").exists()
     tree.close()
-    assert not root.exists()
-
-
-def test_a_scratch_tree_has_the_two_simplest_devices() -> None:
-    tree = Tree.scratch()
-    null = tree.open(b"/dev/null", (), Open.RDWR)
-    assert (null.read(10), null.write(b"gone"), null.is_zero_device) == (b"", 4, False)
-    zero = tree.open(b"/dev/../dev/zero", (), Open.RDWR)
-    assert (zero.read(4), zero.is_zero_device) == (bytes(4), True)
-    assert tree.stat(b"/dev/null", ()).st_mode == Mode.CHR | 0o666
-    tree.close()
+    assert not scratch.exists()
 
 
 @pytest.mark.parametrize(

@@ -100,6 +100,7 @@ class Mode(IntFlag):
 
 
 PERMISSIONS = 0o777
+STICKY = 0o1000
 
 
 class Dt(IntEnum):

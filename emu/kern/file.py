@@ -16,8 +16,8 @@ from emu.abi.errno import Errno, KernelError
 from emu.abi.fcntl import O_ACCMODE, OPEN_KEPT, OPEN_SETTABLE, Mode, Open, Seek
 from emu.abi.ioctl import Ioctl
 from emu.abi.structs import Stat, Timespec
-from emu.abi.x86 import PAGE_SIZE
 from emu.kern.host import host_errors
+from emu.kern.namecache import Nchandle
 from emu.kern.sched import READABLE, WRITABLE, Sleep
 from emu.kern.tty import Tty, input_pending
 from emu.vm.phys import PhysicalMemory
@@ -33,9 +33,6 @@ PIPE_BUF = 512
 _KEPT = int(OPEN_KEPT)
 _SETTABLE = int(OPEN_SETTABLE)
 _APPEND = int(Open.APPEND)
-
-Names = tuple[bytes, ...]
-"""A directory of the guest: the names on the way from its root."""
 
 
 class Node(Protocol):
@@ -236,7 +233,7 @@ class FileTable:
 
     def __init__(self) -> None:
         self._slots: dict[int, _Descriptor] = {}
-        self.cwd: Names = ()
+        self.cwd = Nchandle()
         self.refs = 1
         """Processes that use this table (rfork without RFFDG)."""
 
@@ -401,33 +398,6 @@ class Stream(Node):
     def close(self, file: File) -> None:
         if self._tty is not None:
             self._tty.close()
-
-
-class NullDevice(Node):
-    """/dev/null."""
-
-    seekable = True
-
-    def read(self, offset: int, size: int) -> bytes:
-        return b""
-
-    def write(self, offset: int, data: bytes) -> int:
-        return len(data)
-
-    def stat(self) -> Stat:
-        return Stat(st_nlink=1, st_mode=Mode.CHR | 0o666, st_blksize=PAGE_SIZE)
-
-
-class ZeroDevice(NullDevice):
-    """/dev/zero."""
-
-    is_zero_device = True
-
-    def read(self, offset: int, size: int) -> bytes:
-        return bytes(size)
-
-    def check_mappable(self) -> None:
-        """mmap makes it anonymous memory."""
 
 
 def host_stat(status: os.stat_result) -> Stat:

@@ -8,14 +8,15 @@ zeroed at once, and the host file gets its proper length when the last mapping g
 
 import fcntl
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from emu.abi.errno import Errno, KernelError
 from emu.abi.fcntl import Dt
 from emu.abi.structs import Stat, pack_dirent
 from emu.abi.x86 import round_page
-from emu.kern.file import MAX_OFFSET, File, Names, Node, host_stat
+from emu.kern.file import MAX_OFFSET, File, Node, host_stat
 from emu.kern.host import host_errors
+from emu.kern.namecache import Nchandle
 from emu.vm.phys import PhysicalMemory
 from emu.vm.vm_object import FileObject
 
@@ -206,9 +207,11 @@ class Directory(Node):
 
     seekable = True
 
-    def __init__(self, fd: int, names: Names) -> None:
-        self.names = names
+    def __init__(self, fd: int, handle: Nchandle, devices: Mapping[bytes, int]) -> None:
+        self.handle = handle
         self._fd = fd
+        self._is_root = not handle.names
+        self._devices = devices  # the inodes of those in here, by name
         self._entries: list[bytes] | None = None
 
     def read(self, offset: int, size: int) -> bytes:
@@ -268,11 +271,12 @@ class Directory(Node):
         with host_errors():
             own = os.fstat(self._fd).st_ino
             # The root's parent is itself: what is above is not the guest's to see.
-            parent = os.stat(b"..", dir_fd=self._fd).st_ino if self.names else own
+            parent = os.stat(b"..", dir_fd=self._fd).st_ino if not self._is_root else own
             with os.scandir(self._fd) as scan:
-                found = sorted((os.fsencode(each.name), each.inode(), _kind(each)) for each in scan)
-        dots = [(b".", own, Dt.DIR), (b"..", parent, Dt.DIR)]
-        return [pack_dirent(inode, kind, name) for name, inode, kind in [*dots, *found]]
+                found = {os.fsencode(each.name): (each.inode(), _kind(each)) for each in scan}
+        found.update({name: (inode, Dt.CHR) for name, inode in self._devices.items()})
+        dots = [(b".", (own, Dt.DIR)), (b"..", (parent, Dt.DIR))]
+        return [pack_dirent(*what, name) for name, what in [*dots, *sorted(found.items())]]
 
 
 def _kind(entry: os.DirEntry[str]) -> Dt:
