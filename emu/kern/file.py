@@ -86,6 +86,15 @@ class Node(Protocol):
     def sync(self) -> None:
         raise KernelError(Errno.EINVAL, "no file behind this descriptor")
 
+    def chmod(self, mode: int) -> None:
+        raise KernelError(Errno.EPERM, "its permissions are fixed")
+
+    def chown(self, uid: int, gid: int) -> None:
+        raise KernelError(Errno.EPERM, "its owner is fixed")
+
+    def utimes(self, atime_ns: int, mtime_ns: int) -> None:
+        raise KernelError(Errno.EPERM, "it keeps no times")
+
     def pending(self, offset: int) -> int:
         """Return how many bytes could be read at once (FIONREAD)."""
         raise KernelError(Errno.ENOTTY, "FIONREAD")
@@ -298,6 +307,18 @@ class FileTable:
         file = self.get(old)
         new = self.lowest_free(at_least)
         self._slots[new] = _Descriptor(file.hold())
+        return new
+
+    def reopen(self, old: int, flags: int) -> int:
+        """Open the file of `old` once more, for no more than it permits (dupfdopen)."""
+        slot = self._slot(old)
+        access = flags & O_ACCMODE
+        if (access != Open.WRONLY and not slot.file.readable) or (
+            access != Open.RDONLY and not slot.file.writable
+        ):
+            raise KernelError(Errno.EACCES, f"descriptor {old} does not permit it")
+        new = self.lowest_free()
+        self._slots[new] = _Descriptor(slot.file.hold(), slot.close_on_exec)
         return new
 
     def dup2(self, old: int, new: int) -> int:

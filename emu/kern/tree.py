@@ -13,10 +13,11 @@ import os
 import stat
 from collections.abc import Callable
 from contextlib import AbstractContextManager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 from emu.abi.errno import Errno, KernelError
-from emu.abi.fcntl import O_ACCMODE, PERMISSIONS, STICKY, Access, Open
+from emu.abi.fcntl import CHMOD_BITS, O_ACCMODE, PERMISSIONS, Access, Open
 from emu.abi.structs import Stat
 from emu.kern import device
 from emu.kern.file import File, host_stat
@@ -27,6 +28,18 @@ from emu.kern.scratch import Scratch
 from emu.kern.vnode import Directory, Key, Vnode
 
 _OPEN = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
+
+
+@dataclass(frozen=True, slots=True)
+class Space:
+    """How large the tree is and what is left of it (struct statfs)."""
+
+    device: int
+    block_size: int
+    blocks: int
+    free_blocks: int
+    files: int
+    free_files: int
 
 
 class Tree:
@@ -147,7 +160,7 @@ class Tree:
             _check_no_device(found)
             if not found.is_link:
                 with host_errors():
-                    change_mode(found.name, mode & (PERMISSIONS | STICKY), found.at)
+                    change_mode(found.name, mode & CHMOD_BITS, found.at)
 
     def chown(self, path: bytes, cwd: Nchandle, uid: int, gid: int, *, follow: bool = True) -> None:
         """Give the file to somebody else; -1 changes nothing.  See change_owner()."""
@@ -262,6 +275,18 @@ class Tree:
             if not os.access(found.name, os.X_OK, dir_fd=found.at):
                 raise KernelError(Errno.EACCES, str(found))
             return self._namecache.hold(found.names)
+
+    def space(self) -> Space:
+        with host_errors():
+            status, host = os.fstat(self._root), os.fstatvfs(self._root)
+        return Space(
+            device=status.st_dev & 0x7FFF_FFFF,
+            block_size=host.f_frsize,
+            blocks=host.f_blocks,
+            free_blocks=host.f_bavail,
+            files=host.f_files,
+            free_files=host.f_favail,
+        )
 
     def _walk(
         self, path: bytes, cwd: Nchandle, *, follow: bool = True, purpose: Purpose = Purpose.FIND

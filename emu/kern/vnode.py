@@ -11,11 +11,11 @@ import os
 from collections.abc import Callable, Mapping
 
 from emu.abi.errno import Errno, KernelError
-from emu.abi.fcntl import Dt
+from emu.abi.fcntl import CHMOD_BITS, Dt
 from emu.abi.structs import Stat, pack_dirent
 from emu.abi.x86 import round_page
 from emu.kern.file import MAX_OFFSET, File, Node, host_stat
-from emu.kern.host import host_errors
+from emu.kern.host import change_owner, host_errors
 from emu.kern.namecache import Nchandle
 from emu.vm.phys import PhysicalMemory
 from emu.vm.vm_object import FileObject
@@ -28,10 +28,27 @@ _LEAST_ROOM = 64 << 20
 _MOST_ROOM_TO_GROW = 4 << 30
 
 
-class Vnode(Node):
-    """A regular file.  The host descriptor may do whatever the host permits: files check."""
+class _HostFile(Node):
+    """What has a host descriptor of its own."""
 
     seekable = True
+    _fd: int
+
+    def chmod(self, mode: int) -> None:
+        with host_errors():
+            os.fchmod(self._fd, mode & CHMOD_BITS)
+
+    def chown(self, uid: int, gid: int) -> None:
+        with host_errors():
+            change_owner(self._fd, uid, gid)
+
+    def utimes(self, atime_ns: int, mtime_ns: int) -> None:
+        with host_errors():
+            os.utime(self._fd, ns=(atime_ns, mtime_ns))
+
+
+class Vnode(_HostFile):
+    """A regular file.  The host descriptor may do whatever the host permits: files check."""
 
     def __init__(
         self, fd: int, *, readable: bool, writable: bool, forget: Callable[["Vnode"], None]
@@ -202,10 +219,8 @@ class Vnode(Node):
             self._phys.stale.code_changed()
 
 
-class Directory(Node):
+class Directory(_HostFile):
     """A directory.  Its entries are read as they were when reading began."""
-
-    seekable = True
 
     def __init__(self, fd: int, handle: Nchandle, devices: Mapping[bytes, int]) -> None:
         self.handle = handle
