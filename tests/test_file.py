@@ -212,6 +212,18 @@ def test_appending_writes_at_the_end_wherever_the_position_is(tree: Tree) -> Non
     file.drop()
 
 
+def test_appending_meets_the_end_that_another_open_file_has_moved(tree: Tree) -> None:
+    first = make(tree, b"abc", Open.RDWR | Open.APPEND)
+    second = tree.open(b"file", ROOT, Open.RDWR | Open.APPEND)
+    third = tree.open(b"file", ROOT, Open.RDWR)
+    assert (first.write(b"1"), second.write(b"2"), first.write(b"3")) == (1, 1, 1)
+    third.write(b"A")
+    third.node.resize(5)
+    second.write(b"4")
+    assert third.read(100, 0) == b"Abc124"
+    assert (first.offset, second.offset) == (6, 6)
+
+
 def test_a_write_past_the_end_leaves_zeros_between(tree: Tree) -> None:
     file = make(tree, b"a")
     file.write(b"b", 5000)

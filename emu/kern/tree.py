@@ -11,15 +11,17 @@ are fixed, like the mount points they are in the original.
 
 import os
 import stat
-from collections.abc import Callable
-from contextlib import AbstractContextManager, suppress
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from emu.abi.errno import Errno, KernelError
 from emu.abi.fcntl import CHMOD_BITS, O_ACCMODE, PERMISSIONS, Access, Open
 from emu.abi.structs import Stat
-from emu.kern import device
+from emu.abi.x86 import PAGE_SIZE
+from emu.kern.device import devices
+from emu.kern.disk import ENTRY, STAT_BLOCK, Disk
 from emu.kern.file import File, host_stat
 from emu.kern.host import change_mode, change_owner, host_errors
 from emu.kern.namecache import Namecache, Nchandle
@@ -49,30 +51,34 @@ class Tree:
         self,
         root: Path,
         *,
+        limit: int | None = None,
         random_bytes: Callable[[int], bytes] = os.urandom,
         terminal: Callable[[int], File] | None = None,
     ) -> None:
         """Stand on the host directory `root`.
 
-        `random_bytes` is what /dev/random gives; `terminal` opens what /dev/tty stands for.
+        `limit` is how many bytes the guest may add to it (`emu.kern.disk`), `random_bytes` is
+        what /dev/random gives, and `terminal` opens what /dev/tty stands for.
         """
         self._root = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        self._disk = Disk(limit)
         self._scratch: Scratch | None = None
         self._vnodes: dict[Key, Vnode] = {}
         self._namecache = Namecache()
-        self._devices = device.devices(random_bytes, terminal)
+        self._devices = devices(random_bytes, terminal)
         self._fixed = {names[:-1] for names in self._devices}
 
     @classmethod
     def scratch(
         cls,
         *,
+        limit: int | None = None,
         random_bytes: Callable[[int], bytes] = os.urandom,
         terminal: Callable[[int], File] | None = None,
     ) -> "Tree":
         """Return a private tree with /tmp and /dev that goes away at close(), or at exit."""
         scratch = Scratch()
-        tree = cls(scratch.root, random_bytes=random_bytes, terminal=terminal)
+        tree = cls(scratch.root, limit=limit, random_bytes=random_bytes, terminal=terminal)
         tree._scratch = scratch
         for name in ("tmp", "dev", "dev/fd"):
             os.mkdir(name, dir_fd=tree._root)
@@ -188,7 +194,7 @@ class Tree:
                     raise KernelError(Errno.EEXIST, str(made))
                 if found.device is not None:
                     raise KernelError(Errno.EXDEV, "a device")
-                with host_errors():
+                with self._new_name():
                     os.link(
                         found.name,
                         made.name,
@@ -201,7 +207,7 @@ class Tree:
         with self._walk(path, cwd, follow=False, purpose=Purpose.CREATE) as made:
             if made.exists:
                 raise KernelError(Errno.EEXIST, str(made))
-            with host_errors():
+            with self._new_name():
                 os.symlink(target, made.name, dir_fd=made.at)
 
     def readlink(self, path: bytes, cwd: Nchandle) -> bytes:
@@ -233,6 +239,8 @@ class Tree:
                 return
             with host_errors():
                 os.rename(source.name, target.name, src_dir_fd=source.at, dst_dir_fd=target.at)
+            if target.exists:
+                self._removed(target)
             if source.is_directory:
                 self._namecache.renamed(source.names, target.names)
 
@@ -247,7 +255,7 @@ class Tree:
         with self._walk(path, cwd, follow=False, purpose=Purpose.CREATE_DIRECTORY) as made:
             if made.exists:
                 raise KernelError(Errno.EEXIST, str(made))
-            with host_errors():
+            with self._new_name():
                 os.mkdir(made.name, mode & PERMISSIONS, dir_fd=made.at)
 
     def mknod(self, path: bytes, cwd: Nchandle) -> None:
@@ -265,6 +273,7 @@ class Tree:
                 raise KernelError(Errno.EINVAL, "the directories of the devices stay")
             with host_errors():
                 os.rmdir(found.name, dir_fd=found.at)
+            self._removed(found)
             self._namecache.removed(found.names)
 
     def enter(self, path: bytes, cwd: Nchandle) -> Nchandle:
@@ -279,8 +288,12 @@ class Tree:
     def space(self) -> Space:
         with host_errors():
             status, host = os.fstat(self._root), os.fstatvfs(self._root)
+        device = status.st_dev & 0x7FFF_FFFF
+        if self._disk.size is not None:
+            blocks, free = self._disk.size // PAGE_SIZE, self._disk.free // PAGE_SIZE
+            return Space(device, PAGE_SIZE, blocks, free, blocks, free)
         return Space(
-            device=status.st_dev & 0x7FFF_FFFF,
+            device=device,
             block_size=host.f_frsize,
             blocks=host.f_blocks,
             free_blocks=host.f_bavail,
@@ -305,7 +318,7 @@ class Tree:
         return File(Directory(host, self._namecache.hold(found.names), inside), flags)
 
     def _create(self, made: Found, mode: int) -> Vnode:
-        with host_errors():
+        with self._new_name():
             fd = os.open(
                 made.name,
                 _OPEN | os.O_RDWR | os.O_CREAT | os.O_EXCL,
@@ -317,6 +330,23 @@ class Tree:
     def _unlink(self, found: Found) -> None:
         with host_errors():
             os.unlink(found.name, dir_fd=found.at)
+        self._removed(found)
+
+    @contextmanager
+    def _new_name(self) -> Iterator[None]:
+        """The host makes a name inside, unless the disk is full."""
+        self._disk.check(ENTRY)
+        with host_errors():
+            yield
+        self._disk.used += ENTRY
+
+    def _removed(self, found: Found) -> None:
+        """Take a name, and the file if it was the last, off the account."""
+        status = _status(found)
+        self._disk.used -= ENTRY
+        is_open = (status.st_dev, status.st_ino) in self._vnodes  # then it still has its blocks
+        if stat.S_ISREG(status.st_mode) and status.st_nlink == 1 and not is_open:
+            self._disk.used -= status.st_blocks * STAT_BLOCK
 
     def _vnode(self, found: Found, flags: int) -> Vnode:
         """Return the regular file that was found, if it may be used as `flags` say."""
@@ -339,6 +369,7 @@ class Tree:
             fd,
             readable=access != os.O_WRONLY,
             writable=access != os.O_RDONLY,
+            disk=None if self._disk.size is None else self._disk,
             forget=lambda gone: self._vnodes.__delitem__(gone.key),
         )
         self._vnodes[vnode.key] = vnode

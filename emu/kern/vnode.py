@@ -13,11 +13,12 @@ from collections.abc import Callable, Mapping
 from emu.abi.errno import Errno, KernelError
 from emu.abi.fcntl import CHMOD_BITS, Dt
 from emu.abi.structs import Stat, pack_dirent
-from emu.abi.x86 import round_page
+from emu.abi.x86 import PAGE_SHIFT, PAGE_SIZE, round_page, trunc_page
+from emu.kern.disk import STAT_BLOCK, Disk
 from emu.kern.file import MAX_OFFSET, File, Node, host_stat
 from emu.kern.host import change_owner, host_errors
 from emu.kern.namecache import Nchandle
-from emu.vm.phys import PhysicalMemory
+from emu.vm.phys import PhysicalMemory, Region
 from emu.vm.vm_object import FileObject
 
 Key = tuple[int, int]
@@ -51,13 +52,22 @@ class Vnode(_HostFile):
     """A regular file.  The host descriptor may do whatever the host permits: files check."""
 
     def __init__(
-        self, fd: int, *, readable: bool, writable: bool, forget: Callable[["Vnode"], None]
+        self,
+        fd: int,
+        *,
+        readable: bool,
+        writable: bool,
+        disk: Disk | None,
+        forget: Callable[["Vnode"], None],
     ) -> None:
+        """Take over `fd`.  `disk` is what it may fill, or None where nobody counts."""
         status = os.fstat(fd)
         self.key: Key = status.st_dev, status.st_ino
         self.readable = readable
         self.writable = writable
         self._fd = fd
+        self._disk = disk
+        self._allocated = status.st_blocks * STAT_BLOCK  # as the disk's account has it
         self._forget = forget
         self._files = 0
         self._locks: dict[File, bool] = {}  # is it exclusive?
@@ -80,6 +90,7 @@ class Vnode(_HostFile):
     def write(self, offset: int, data: bytes) -> int:
         end = offset + len(data)
         self._check_room(end)
+        self._check_disk(offset, end)
         if self._object is None:
             return self._write_host(offset, data)
         if offset > self._object.length:
@@ -92,6 +103,10 @@ class Vnode(_HostFile):
 
     def resize(self, length: int) -> None:
         self._check_room(length)
+        self._resize(length)
+        self._measure()
+
+    def _resize(self, length: int) -> None:
         if self._object is None:
             with host_errors():
                 os.ftruncate(self._fd, length)
@@ -145,7 +160,10 @@ class Vnode(_HostFile):
             growth = min(max(length, _LEAST_ROOM), _MOST_ROOM_TO_GROW)
             room = -(-(length + growth) // _SUPERPAGE) * _SUPERPAGE
             region = phys.map_file(self._fd, room, writable=self.writable)
-            self._object = FileObject(phys, region, length, self._release)
+            if self._disk is None:
+                self._object = FileObject(phys, region, length, self._release)
+            else:
+                self._object = _CountedObject(phys, region, length, self._release, self._allocate)
             self._phys = phys
         return self._object
 
@@ -175,11 +193,15 @@ class Vnode(_HostFile):
         assert gone is self._object and self._phys is not None
         self._phys.unmap_file(gone.region)
         self._settle()
+        self._measure()
         self._object = self._phys = None
         if self._files == 0:
             self._dispose()
 
     def _dispose(self) -> None:
+        self._measure()
+        if self._disk is not None and os.fstat(self._fd).st_nlink == 0:
+            self._disk.used -= self._allocated
         self._forget(self)
         os.close(self._fd)
 
@@ -201,22 +223,83 @@ class Vnode(_HostFile):
                     if not done:
                         raise
                     break
+        self._measure()
         return done
 
     def _clear_tail(self, up_to: int) -> None:
         """Zero what the mapping left behind the end of the file, which is about to grow."""
         assert self._object is not None
         length = self._object.length
-        self._write_host(length, bytes(min(up_to, round_page(length)) - length))
+        end = min(up_to, round_page(length))
+        self._check_disk(length, end)
+        self._write_host(length, bytes(end - length))
 
     def _check_room(self, end: int) -> None:
         if end > MAX_OFFSET or (self._object is not None and end > self._object.region.size):
             raise KernelError(Errno.EFBIG, f"{end} bytes are more than this file can have")
 
+    def _check_disk(self, start: int, end: int) -> None:
+        """Raise ENOSPC unless the disk has room for what is missing of [start, end)."""
+        if self._disk is None or start == end:
+            return
+        start, end = trunc_page(start), round_page(end)
+        if not self._disk.has(end - start):
+            self._disk.check(self._holes(start, end))
+
+    def _holes(self, start: int, end: int) -> int:
+        """Return how many bytes of the pages in [start, end) have no block of the host's yet."""
+        missing = 0
+        while start < end:
+            try:
+                data = trunc_page(os.lseek(self._fd, start, os.SEEK_DATA))
+            except OSError:  # ENXIO: nothing but a hole, or past the end
+                return missing + end - start
+            missing += min(max(data, start), end) - start
+            start = round_page(os.lseek(self._fd, max(data, start), os.SEEK_HOLE))
+        return missing
+
+    def _allocate(self, offset: int) -> None:
+        """Give the page at `offset` its block, so that stores need none."""
+        self._measure()  # earlier stores may have taken more than their page
+        self._check_disk(offset, offset + PAGE_SIZE)
+        with host_errors():
+            os.pwrite(self._fd, os.pread(self._fd, 1, offset), offset)
+        self._measure()
+
+    def _measure(self) -> None:
+        """Tell the disk's account what the host has allocated by now."""
+        if self._disk is not None:
+            allocated = os.fstat(self._fd).st_blocks * STAT_BLOCK
+            self._disk.used += allocated - self._allocated
+            self._allocated = allocated
+
     def _code_changed(self, offset: int, size: int) -> None:
         assert self._object is not None and self._phys is not None
         if self._object.holds_code(offset, size):
             self._phys.stale.code_changed()
+
+
+class _CountedObject(FileObject):
+    """A mapped file on a limited disk: a page is writable once it has its block."""
+
+    __slots__ = ("_allocate",)
+
+    def __init__(
+        self,
+        phys: PhysicalMemory,
+        region: Region,
+        length: int,
+        release: Callable[[FileObject], None],
+        allocate: Callable[[int], None],
+    ) -> None:
+        super().__init__(phys, region, length, release)
+        self._allocate = allocate
+
+    def page(self, index: int, write: bool) -> tuple[int, bool]:
+        pa, _ = super().page(index, write)
+        if write:
+            self._allocate(index << PAGE_SHIFT)
+        return pa, write
 
 
 class Directory(_HostFile):
