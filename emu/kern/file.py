@@ -8,6 +8,7 @@ kqueue.  Nothing here waits: the system calls do, on `Node.host_fd`.
 import fcntl
 import os
 import select
+from collections.abc import Callable
 from dataclasses import dataclass
 from stat import S_ISREG
 from typing import Protocol
@@ -360,6 +361,15 @@ def standard_files() -> FileTable:
     return table
 
 
+def controlling_terminal(files: FileTable) -> Callable[[int], File] | None:
+    """Return what opens the terminal among the standard files, or None if there is none."""
+    for fd in range(3):
+        slot = files._slots.get(fd)
+        if slot is not None and isinstance(slot.file.node, Stream) and slot.file.node.is_terminal:
+            return slot.file.node.open
+    return None
+
+
 class Stream(Node):
     """A terminal, pipe or file of the host as a stream of bytes.  The host's own stays open.
 
@@ -372,6 +382,7 @@ class Stream(Node):
     def __init__(self, fd: int) -> None:
         self.host_fd = fd
         self._tty = Tty(fd) if os.isatty(fd) else None
+        self._opened_again = 0
         if not S_ISREG(os.fstat(fd).st_mode):
             self.piece = PIPE_BUF
 
@@ -416,8 +427,19 @@ class Stream(Node):
             raise KernelError(Errno.ENOTTY, f"ioctl {com:#x}: not a terminal")
         self._tty.ioctl(com, data)
 
+    @property
+    def is_terminal(self) -> bool:
+        return self._tty is not None
+
+    def open(self, flags: int) -> File:
+        """Return another open file on this stream."""
+        self._opened_again += 1
+        return File(self, flags)
+
     def close(self, file: File) -> None:
-        if self._tty is not None:
+        if self._opened_again:
+            self._opened_again -= 1
+        elif self._tty is not None:
             self._tty.close()
 
 
