@@ -1,20 +1,24 @@
 """A limited tree: what counts, and what is refused before anything is changed."""
 
 import os
+import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from ctypes import sizeof
 from pathlib import Path
+from typing import Any
 
 import pytest
 from conftest import Booted, call
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from emu.abi.errno import Errno, KernelError
 from emu.abi.fcntl import Open
 from emu.abi.mman import Map, Prot
 from emu.abi.structs import Statfs
 from emu.abi.x86 import PAGE_SIZE
-from emu.kern.disk import ENTRY, Disk
+from emu.kern.disk import ENTRY, STAT_BLOCK, Disk
 from emu.kern.file import File
 from emu.kern.namecache import Nchandle
 from emu.kern.tree import Tree
@@ -132,9 +136,13 @@ def test_a_hole_costs_nothing_until_it_is_written(tree: Tree) -> None:
 
 
 def test_removing_what_was_there_before_gives_room(tree: Tree) -> None:
-    fill(tree, new(tree))
+    file = new(tree)
+    fill(tree, file)
+    file.drop()
     tree.unlink(b"before", ROOT)
     assert free(tree) == ENTRY + 8 * PAGE_SIZE
+    tree.unlink(b"file", ROOT)
+    assert free(tree) == LIMIT + ENTRY + 8 * PAGE_SIZE == tree.space().blocks * PAGE_SIZE
 
 
 def test_an_open_file_keeps_its_blocks_until_it_is_closed(tree: Tree) -> None:
@@ -169,6 +177,62 @@ def test_what_a_rename_replaces_comes_back(tree: Tree) -> None:
     tree.rename(b"one", ROOT, b"two", ROOT)
     tree.rmdir(b"two", ROOT)
     assert free(tree) == LIMIT - ENTRY - 10 * PAGE_SIZE
+
+
+PATHS = b"a b a/b b/a a/b/c a/ b/. a/.. l l/a / before".split()
+paths = st.sampled_from(PATHS)
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    calls=st.lists(
+        st.one_of(
+            st.tuples(st.just("rename"), paths, st.just(ROOT), paths, st.just(ROOT)),
+            st.tuples(st.just("link"), paths, paths, st.just(ROOT)),
+            st.tuples(st.just("symlink"), paths, paths, st.just(ROOT)),
+            st.tuples(st.just("mkdir"), paths, st.just(ROOT), st.just(0o755)),
+            st.tuples(st.sampled_from(["unlink", "rmdir"]), paths, st.just(ROOT)),
+            st.tuples(st.just("truncate"), paths, st.just(ROOT), st.sampled_from([0, 5000])),
+            st.tuples(st.just("write"), paths, st.booleans()),
+        ),
+        max_size=30,
+    )
+)
+def test_the_account_is_exact_whatever_happens_to_names(calls: list[tuple[Any, ...]]) -> None:
+    def usage() -> int:
+        """Return what the account should say, from the host's side."""
+        names = list(root.rglob("*"))
+        files = {each.stat().st_ino: each for each in names if is_file(each)}
+        blocks = sum(each.stat().st_blocks * STAT_BLOCK for each in files.values())
+        return len(names) * ENTRY + blocks
+
+    with tempfile.TemporaryDirectory() as folder:
+        root = Path(folder) / "root"
+        root.mkdir()
+        (Path(folder) / "outside").write_bytes(b"outside")
+        (root / "before").write_bytes(PAGE)
+        began = usage()
+        kept = []
+        with closing(Tree(root, limit=1 << 30)) as tree:
+            for name, *args in calls:
+                with suppress(KernelError):
+                    if name != "write":
+                        getattr(tree, name)(*args)
+                        continue
+                    path, keep = args
+                    file = tree.open(path, ROOT, NEW, 0o644)
+                    kept.append(file)
+                    file.write(PAGE)
+                    if not keep:
+                        kept.pop().drop()
+            for file in kept:
+                file.drop()
+            assert (1 << 30) - free(tree) == usage() - began
+        assert sorted(os.listdir(folder)) == ["outside", "root"]
+
+
+def is_file(path: Path) -> bool:
+    return path.is_file() and not path.is_symlink()
 
 
 # Stores through a mapping
@@ -228,7 +292,7 @@ def test_a_process_that_stores_into_a_hole_of_a_full_disk_is_killed(boot: Boot) 
     machine = boot(
         """
             SYSCALL SYS_open, offset name, O_RDWR|O_CREAT, 0600
-            SYSCALL SYS_ftruncate, rax, 0, 0x1000000000
+            SYSCALL SYS_ftruncate, rax, 0, 0x100000000
             SYSCALL7 SYS_mmap, 0, 0x1000000, PROT_READ|PROT_WRITE, MAP_SHARED, 0, 0, 0
         again:
             mov byte ptr [rax], 1
@@ -250,8 +314,8 @@ def test_a_call_that_stores_into_a_hole_of_a_full_disk_says_so(boot: Boot) -> No
     path = lwp.frame.rsp - 64
     space.copyout(path, b"/image\0")
     assert call(lwp, "open", path, NEW, 0o600) == 0
-    assert call(lwp, "ftruncate", 0, 0, 1 << 36) == 0
-    at = call(lwp, "mmap", 0, 1 << 36, Prot.READ | Prot.WRITE, Map.SHARED, 0, 0, 0)
+    assert call(lwp, "ftruncate", 0, 0, 1 << 32) == 0
+    at = call(lwp, "mmap", 0, 1 << 32, Prot.READ | Prot.WRITE, Map.SHARED, 0, 0, 0)
     assert not isinstance(at, Errno)
     assert call(lwp, "fstatfs", 0, at) == 0
     assert Statfs.from_buffer_copy(space.copyin(at, sizeof(Statfs))).f_bfree == 1

@@ -290,7 +290,8 @@ class Tree:
             status, host = os.fstat(self._root), os.fstatvfs(self._root)
         device = status.st_dev & 0x7FFF_FFFF
         if self._disk.size is not None:
-            blocks, free = self._disk.size // PAGE_SIZE, self._disk.free // PAGE_SIZE
+            free = self._disk.free // PAGE_SIZE
+            blocks = max(self._disk.size // PAGE_SIZE, free)
             return Space(device, PAGE_SIZE, blocks, free, blocks, free)
         return Space(
             device=device,
