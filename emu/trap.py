@@ -4,7 +4,7 @@ An event of a process's own code is a system call, a fault to resolve, or a sign
 virtual kernel's guest is resolved unseen, or reflected: the virtual kernel gets the registers.
 """
 
-from emu.abi.errno import KernelError
+from emu.abi.errno import Errno, KernelError
 from emu.abi.mman import Prot
 from emu.abi.signal import BusCode, FpeCode, IllCode, SegvCode, Signal, TrapCode
 from emu.abi.vkernel import Trap
@@ -105,8 +105,9 @@ def _page_fault(lwp: Lwp) -> None:
         return
     except VmFaultError as fault:
         result = fault.result
-    except KernelError:
-        lwp.fault = (Signal.KILL, 0, f"in {_where(lwp)}: out of memory for the page at {va:#x}")
+    except KernelError as error:
+        what = "disk" if error.errno is Errno.ENOSPC else "memory"
+        lwp.fault = (Signal.KILL, 0, f"in {_where(lwp)}: out of {what} for the page at {va:#x}")
         lwpsignal(lwp.proc, lwp, Signal.KILL)
         return
     if not complete:

@@ -48,6 +48,7 @@ class Booted:
         memory: int = MEMORY,
         vkernel_enable: bool = True,
         vmspace_io: bool = False,
+        limit: int | None = None,
     ) -> None:
         self.told: list[str] = []
         phys = PhysicalMemory(memory)
@@ -55,7 +56,7 @@ class Booted:
             abi=abi,
             phys=phys,
             clock=VirtualClock(),
-            tree=Tree.scratch(),
+            tree=Tree.scratch(limit=limit),
             tell=self.told.append,
             vkernel_enable=vkernel_enable,
             vmspace_io=vmspace_io,

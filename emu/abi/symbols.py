@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from enum import IntEnum, IntFlag
 
 from emu.abi.errno import Errno
-from emu.abi.fcntl import FD_CLOEXEC, Fcntl, Io, Lock, Mode, Open, Seek
+from emu.abi.fcntl import AT_FDCWD, FD_CLOEXEC, At, Fcntl, Io, Lock, Mode, Open, Seek
 from emu.abi.frames import TRAPFRAME_SIZE, VEXTFRAME_SIZE, Trapframe, Vextframe
 from emu.abi.ioctl import Ioctl
 from emu.abi.mman import Inherit, Madv, Map, Mincore, Ms, Prot
@@ -20,6 +20,7 @@ from emu.abi.x86 import (
     PAGE_SIZE,
     RFLAGS_SANITISE,
     RFLAGS_USER,
+    U32_MASK,
     USER_CS,
     USER_CS32,
     USER_SS,
@@ -45,6 +46,7 @@ _PREFIXES: dict[str, type[IntEnum] | type[IntFlag]] = {
     "F_": Fcntl,
     "SEEK_": Seek,
     "LOCK_": Lock,
+    "AT_": At,
     "S_IF": Mode,
     "CLOCK_": ClockId,
     "W_": Wait,
@@ -73,6 +75,7 @@ def _symbols(abi: AbiVersion) -> Iterator[tuple[str, int]]:
     for member in Io:
         yield f"O_{member.name}", int(member)
     yield "FD_CLOEXEC", FD_CLOEXEC
+    yield "AT_FDCWD", AT_FDCWD & U32_MASK
     for name, *_ in Trapframe._fields_:
         yield f"TF_{name.upper()}", getattr(Trapframe, name).offset
     yield "TF_SIZE", TRAPFRAME_SIZE

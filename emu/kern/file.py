@@ -8,6 +8,7 @@ kqueue.  Nothing here waits: the system calls do, on `Node.host_fd`.
 import fcntl
 import os
 import select
+from collections.abc import Callable
 from dataclasses import dataclass
 from stat import S_ISREG
 from typing import Protocol
@@ -16,8 +17,8 @@ from emu.abi.errno import Errno, KernelError
 from emu.abi.fcntl import O_ACCMODE, OPEN_KEPT, OPEN_SETTABLE, Mode, Open, Seek
 from emu.abi.ioctl import Ioctl
 from emu.abi.structs import Stat, Timespec
-from emu.abi.x86 import PAGE_SIZE
 from emu.kern.host import host_errors
+from emu.kern.namecache import Nchandle
 from emu.kern.sched import READABLE, WRITABLE, Sleep
 from emu.kern.tty import Tty, input_pending
 from emu.vm.phys import PhysicalMemory
@@ -33,9 +34,6 @@ PIPE_BUF = 512
 _KEPT = int(OPEN_KEPT)
 _SETTABLE = int(OPEN_SETTABLE)
 _APPEND = int(Open.APPEND)
-
-Names = tuple[bytes, ...]
-"""A directory of the guest: the names on the way from its root."""
 
 
 class Node(Protocol):
@@ -88,6 +86,15 @@ class Node(Protocol):
 
     def sync(self) -> None:
         raise KernelError(Errno.EINVAL, "no file behind this descriptor")
+
+    def chmod(self, mode: int) -> None:
+        raise KernelError(Errno.EPERM, "its permissions are fixed")
+
+    def chown(self, uid: int, gid: int) -> None:
+        raise KernelError(Errno.EPERM, "its owner is fixed")
+
+    def utimes(self, atime_ns: int, mtime_ns: int) -> None:
+        raise KernelError(Errno.EPERM, "it keeps no times")
 
     def pending(self, offset: int) -> int:
         """Return how many bytes could be read at once (FIONREAD)."""
@@ -236,7 +243,7 @@ class FileTable:
 
     def __init__(self) -> None:
         self._slots: dict[int, _Descriptor] = {}
-        self.cwd: Names = ()
+        self.cwd = Nchandle()
         self.limit = MAX_FILES
         """How many descriptors there may be (RLIMIT_NOFILE)."""
         self.refs = 1
@@ -311,6 +318,18 @@ class FileTable:
         self._slots[new] = _Descriptor(file.hold())
         return new
 
+    def reopen(self, old: int, flags: int) -> int:
+        """Open the file of `old` once more, for no more than it permits (dupfdopen)."""
+        slot = self._slot(old)
+        access = flags & O_ACCMODE
+        if (access != Open.WRONLY and not slot.file.readable) or (
+            access != Open.RDONLY and not slot.file.writable
+        ):
+            raise KernelError(Errno.EACCES, f"descriptor {old} does not permit it")
+        new = self.lowest_free()
+        self._slots[new] = _Descriptor(slot.file.hold(), slot.close_on_exec)
+        return new
+
     def dup2(self, old: int, new: int) -> int:
         """Make `new` stand for the file of `old`; what it stood for is closed."""
         self._check_target(new)
@@ -355,6 +374,15 @@ def standard_files() -> FileTable:
     return table
 
 
+def controlling_terminal(files: FileTable) -> Callable[[int], File] | None:
+    """Return what opens the terminal among the standard files, or None if there is none."""
+    for fd in range(3):
+        slot = files._slots.get(fd)
+        if slot is not None and isinstance(slot.file.node, Stream) and slot.file.node.is_terminal:
+            return slot.file.node.open
+    return None
+
+
 class Stream(Node):
     """A terminal, pipe or file of the host as a stream of bytes.  The host's own stays open.
 
@@ -367,6 +395,7 @@ class Stream(Node):
     def __init__(self, fd: int) -> None:
         self.host_fd = fd
         self._tty = Tty(fd) if os.isatty(fd) else None
+        self._opened_again = 0
         if not S_ISREG(os.fstat(fd).st_mode):
             self.piece = PIPE_BUF
 
@@ -411,36 +440,20 @@ class Stream(Node):
             raise KernelError(Errno.ENOTTY, f"ioctl {com:#x}: not a terminal")
         self._tty.ioctl(com, data)
 
+    @property
+    def is_terminal(self) -> bool:
+        return self._tty is not None
+
+    def open(self, flags: int) -> File:
+        """Return another open file on this stream."""
+        self._opened_again += 1
+        return File(self, flags)
+
     def close(self, file: File) -> None:
-        if self._tty is not None:
+        if self._opened_again:
+            self._opened_again -= 1
+        elif self._tty is not None:
             self._tty.close()
-
-
-class NullDevice(Node):
-    """/dev/null."""
-
-    seekable = True
-
-    def read(self, offset: int, size: int) -> bytes:
-        return b""
-
-    def write(self, offset: int, data: bytes) -> int:
-        return len(data)
-
-    def stat(self) -> Stat:
-        return Stat(st_nlink=1, st_mode=Mode.CHR | 0o666, st_blksize=PAGE_SIZE)
-
-
-class ZeroDevice(NullDevice):
-    """/dev/zero."""
-
-    is_zero_device = True
-
-    def read(self, offset: int, size: int) -> bytes:
-        return bytes(size)
-
-    def check_mappable(self) -> None:
-        """mmap makes it anonymous memory."""
 
 
 def host_stat(status: os.stat_result) -> Stat:
