@@ -413,6 +413,8 @@ def test_versions_differ_in_memory(
         ("PGEX_FPFAULT", 0x80),
         ("SIGSEGV", 11),
         ("S_IFDIR", 0o040000),
+        ("S_IFIFO", 0o010000),
+        ("S_IFMT", 0o170000),
         ("O_CREAT", 0x200),
         ("O_FNONBLOCKING", 0x80000),
         ("TIOCGWINSZ", 0x40087468),

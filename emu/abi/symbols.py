@@ -42,7 +42,6 @@ _PREFIXES: dict[str, type[IntEnum] | type[IntFlag]] = {
     "F_": Fcntl,
     "SEEK_": Seek,
     "LOCK_": Lock,
-    "S_IF": Mode,
     "CLOCK_": ClockId,
     "": Ioctl,
 }
@@ -61,6 +60,8 @@ def _symbols(abi: AbiVersion) -> Iterator[tuple[str, int]]:
     for prefix, members in _PREFIXES.items():
         for name, member in members.__members__.items():
             yield f"{prefix}{name}", int(member)
+    for name, member in Mode.__members__.items():
+        yield f"S_IF{name.removeprefix('F')}", int(member)
     for name, bit in abi.vpte.symbols.items():
         yield f"VPTE_{name}", bit
     yield "VPTE_FRAME", VPTE_FRAME
