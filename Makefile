@@ -1,7 +1,7 @@
 # Everything happens in .venv, which is made when first needed.
 
 .DEFAULT_GOAL := help
-.PHONY: help install run guests test lint types check clean
+.PHONY: help install run guests c-guests test lint types check clean
 PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/.installed
@@ -20,6 +20,10 @@ run: guests
 
 guests:    ## Assemble guest_programs/demo into build/.
 guests: $(DEMO)
+
+c-guests:  ## Compile guest_programs/c into build/c/, where there is a C compiler.
+c-guests: $(INSTALLED)
+	@$(MAKE) --no-print-directory -C guest_programs/c BUILD=$(CURDIR)/build/c VKEMU=$(CURDIR)/$(BIN)/vkemu
 
 test:      ## Check everything: linters, types, all tests.
 test: lint types check

@@ -6,13 +6,13 @@ sys/kern/kern_exit.c, kern_prot.c; sys/platform/pc64/x86_64/tls.c and sysarch.c;
 from typing import NoReturn
 
 from emu.abi.errno import Errno, KernelError
+from emu.abi.frames import TLS_INFO_SIZE
 from emu.abi.unistd import ExtExit, ExtExitWho
 from emu.kern.file import MAX_FILES
 from emu.kern.proc import Lwp
 from syscalls.args import Int, JustReturn, Ptr, Size
 
 _ROOT = 0
-_TLS_INFO_SIZE = 16
 
 
 def exit(lwp: Lwp, rval: Int) -> NoReturn:
@@ -78,19 +78,19 @@ def set_tls_area(lwp: Lwp, which: Int, info: Ptr, infosize: Size) -> None:
     The base is taken as it is, canonical or not.
     """
     _check_tls(which)
-    area = lwp.vmspace.copyin(info, min(infosize, _TLS_INFO_SIZE)).ljust(_TLS_INFO_SIZE, b"\0")
+    area = lwp.vmspace.copyin(info, min(infosize, TLS_INFO_SIZE)).ljust(TLS_INFO_SIZE, b"\0")
     if int.from_bytes(area[8:], "little", signed=True) < -1:
         raise KernelError(Errno.EINVAL, "a negative TLS size")
-    start = which * _TLS_INFO_SIZE
-    lwp.bases_bytes[start : start + _TLS_INFO_SIZE] = area
+    start = which * TLS_INFO_SIZE
+    lwp.bases_bytes[start : start + TLS_INFO_SIZE] = area
     lwp.cpu.load_bases()
 
 
 def get_tls_area(lwp: Lwp, which: Int, info: Ptr, infosize: Size) -> None:
     """Store as much of what set_tls_area() was given as fits in `infosize`."""
     _check_tls(which)
-    start = which * _TLS_INFO_SIZE
-    lwp.vmspace.copyout(info, lwp.bases_bytes[start : start + min(infosize, _TLS_INFO_SIZE)])
+    start = which * TLS_INFO_SIZE
+    lwp.vmspace.copyout(info, lwp.bases_bytes[start : start + min(infosize, TLS_INFO_SIZE)])
 
 
 def _check_tls(which: int) -> None:

@@ -1,6 +1,9 @@
 """The machine in small: what most tests start from."""
 
 import os
+import shutil
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -27,6 +30,7 @@ from syscalls.table import SYMBOLS, TABLE, dispatch
 settings.register_profile("vkemu", deadline=None, derandomize="CI" in os.environ)
 settings.load_profile("vkemu")
 
+PROJECT = Path(__file__).parent.parent
 MEMORY = 64 << 20
 LOAD_ADDRESS = 0x400000
 NUMBERS = {call.name: number for number, call in TABLE.items()}
@@ -129,3 +133,43 @@ def programs() -> Path:
     import guest_programs
 
     return Path(guest_programs.__path__[0])
+
+
+def make_c_guests(folder: Path, *variables: str) -> str:
+    """Build the guests in C in `folder`, which must succeed in silence; return what it says."""
+    done = subprocess.run(
+        [
+            *("make", "-s", "-C", PROJECT / "guest_programs/c", f"BUILD={folder}"),
+            *(f"VKEMU={sys.executable} -m emu", *variables),
+        ],
+        env={**os.environ, "PYTHONPATH": str(PROJECT)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    return done.stdout
+
+
+@pytest.fixture(scope="session")
+def c_guests(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """Build the guests in C with some optimisation, once; return the folder they are in."""
+    built: dict[str, Path] = {}
+    missing = "" if shutil.which("make") else "there is no make: the guests in C are not built"
+
+    def build(optimisation: str) -> Path:
+        nonlocal missing
+        if not missing and optimisation not in built:
+            folder = built[optimisation] = tmp_path_factory.mktemp("c")
+            missing = make_c_guests(folder, f"OPT={optimisation} -Werror").strip()
+        if missing:
+            pytest.skip(missing)
+        return built[optimisation]
+
+    return build
+
+
+@pytest.fixture(scope="session")
+def c_compiler(c_guests: Callable[[str], Path]) -> None:
+    """Skip the test where guests in C cannot be built."""
+    c_guests("-O2")

@@ -1,0 +1,89 @@
+"""Guests in C: compiled as the project compiles them, run, and what they print."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from conftest import make_c_guests
+
+from emu.cli import vkemu
+
+Guest = Callable[..., str]
+
+
+@pytest.fixture(params=["-O0", "-O2", "-O3"])
+def guest(
+    request: pytest.FixtureRequest,
+    c_guests: Callable[[str], Path],
+    capfd: pytest.CaptureFixture[str],
+) -> Guest:
+    """Run a guest; return what it prints.  It must end with `status` and without complaint."""
+    folder = c_guests(request.param)
+
+    def run(name: str, *arguments: str, options: tuple[str, ...] = (), status: int = 0) -> str:
+        with pytest.raises(SystemExit) as ended:
+            vkemu(["run", *options, str(folder / f"{name}.elf"), *arguments], prog_name="vkemu")
+        captured = capfd.readouterr()
+        assert (ended.value.code or 0, captured.err) == (status, ""), captured.out
+        return captured.out
+
+    return run
+
+
+def test_hello_prints_its_arguments_and_environment(guest: Guest) -> None:
+    options = "--env", "HOME=/", "--env", "TERM=vt220"
+    assert guest("hello", "a", "b c", options=options, status=2) == (
+        "hello from a guest in C\n"
+        "argument 1: a\n"
+        "argument 2: b c\n"
+        "environment: HOME=/\n"
+        "environment: TERM=vt220\n"
+    )
+
+
+def test_memory_is_allocated_mapped_and_given_back(guest: Guest) -> None:
+    assert guest("memory") == (
+        "anonymous memory begins with 0\n"
+        "and can be set: ffffffffffffffff, -1\n"
+        "memmemmove rlaps, 0\n"
+        "100 nodes on the heap, sum 5050, 25 pages\n"
+        "page 0 says one, page 1 says two\n"
+        "written through the mapping, read from the file: new\n"
+        "read into a page that cannot be written: -14\n"
+        "unmapped twice: -22\n"
+    )
+
+
+def test_files_are_written_read_and_removed(guest: Guest) -> None:
+    assert guest("files") == (
+        "open what is not there: -2\n"
+        "write: 20\n"
+        "writev: 21\n"
+        "lseek: 29\n"
+        'read: 12, " and no play"\n'
+        "read at the end: 0\n"
+        "41 bytes, mode 1a0, kind 8000\n"
+        "close: 0\n"
+        "close again: -9\n"
+        "remove the directory: -66\n"
+        "remove the file: 0\n"
+        "remove the directory: 0\n"
+    )
+
+
+def test_floating_point_is_exact_across_system_calls(guest: Guest) -> None:
+    assert guest("floats") == (
+        "a thousand products: 166666992\n"
+        "pi is about 3140592 / 1000000\n"
+        "1 + 1/2 + ... + 1/1000 is about 7485470 / 1000000\n"
+        "the square root of 2 is about 1414213 / 1000000\n"
+        "1 / 0 is infinite\n"
+    )
+
+
+@pytest.mark.usefixtures("c_compiler")
+def test_without_a_compiler_one_line_says_so(tmp_path: Path) -> None:
+    assert make_c_guests(tmp_path, "CC=no-such-cc") == (
+        "no-such-cc is no C compiler for x86-64 ELF: the guests in C are not built\n"
+    )
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,105 @@
+"""The C header: what assembly sources know, and what ctypes says of structures."""
+
+import os
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from emu.abi.symbols import abi_symbols
+from emu.abi.versions import ABI_2011, ABI_2014, VERSIONS, AbiVersion
+from emu.c_header import c_header
+from syscalls.table import SYMBOLS, TABLE
+
+VKERNEL_H = Path(__file__).parent.parent / "guest_programs/c"
+STRICT = "-std=c11", "-ffreestanding", "-Wall", "-Wextra", "-Werror", "-fsyntax-only", "-x", "c"
+
+
+def compiled(folder: Path, source: str, abi: AbiVersion = ABI_2011) -> str:
+    """Return what the compiler complains about when it gets `source` behind the header."""
+    (folder / "vkernel_abi.h").write_text(c_header(abi))
+    done = subprocess.run(
+        [os.environ.get("CC", "cc"), *STRICT, f"-I{folder}", f"-I{VKERNEL_H}", "-"],
+        input=source,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert bool(done.stderr) == bool(done.returncode)
+    return done.stderr
+
+
+@pytest.mark.parametrize("abi", VERSIONS.values(), ids=VERSIONS)
+def test_every_symbol_of_the_assembler_is_defined_once_with_its_value(abi: AbiVersion) -> None:
+    found = re.findall(r"^#define (\w+) (\w+)$", c_header(abi), re.MULTILINE)
+    defined = {name: int(value, 0) for name, value in found}
+    assert len(found) == len(defined)
+    assert defined == {**abi_symbols(abi), **SYMBOLS}
+
+
+def test_numbers_are_written_as_they_are_read() -> None:
+    lines = c_header(ABI_2011).splitlines()
+    for line in (
+        "#define SYS_vmspace_ctl 488",
+        "#define ERRNO_EOPNOTSUPP 45",
+        "#define MAP_VPAGETABLE 0x2000",
+        "#define VPTE_R 4",
+        "#define VPTE_FRAME 0xffffffffff000",
+    ):
+        assert line in lines
+    assert not any(line.startswith("#define VPTE_R ") for line in c_header(ABI_2014).splitlines())
+
+
+def test_every_system_call_is_a_function() -> None:
+    text = c_header(ABI_2011)
+    for call in TABLE.values():
+        assert f"\nsys_{call.name}(" in text
+    assert "\nsys_write(int fd, void *buf, size_t nbyte)\n" in text
+    assert "\treturn (vk_syscall(SYS_write, fd, (long)buf, nbyte, 0, 0, 0));\n" in text
+    assert "\nsys_getpid(void)\n" in text
+    assert "\tstruct timespec st_atim;\n" in text
+    assert "\tuint8_t c_cc[20];\n" in text
+    assert "\tvoid *iov_base;\n" in text
+
+
+@pytest.mark.parametrize("abi", VERSIONS.values(), ids=VERSIONS)
+@pytest.mark.parametrize("header", ["vkernel_abi.h", "vkernel.h"])
+@pytest.mark.usefixtures("c_compiler")
+def test_header_compiles_without_a_warning(header: str, abi: AbiVersion, tmp_path: Path) -> None:
+    assert compiled(tmp_path, f'#include "{header}"\n#include "{header}"\n', abi) == ""
+
+
+@pytest.mark.parametrize(
+    ("struct", "size"),
+    [
+        ("timespec", 16),
+        ("timeval", 16),
+        ("iovec", 16),
+        ("stat", 128),
+        ("flock", 24),
+        ("winsize", 8),
+        ("termios", 44),
+        ("tls_info", 16),
+        ("trapframe", 200),
+        ("vextframe", 32),
+    ],
+)
+@pytest.mark.usefixtures("c_compiler")
+def test_structure_has_the_size_it_has_in_the_original(
+    struct: str, size: int, tmp_path: Path
+) -> None:
+    source = '#include "vkernel_abi.h"\n_Static_assert(sizeof(struct {}) == {}, "size");\n'
+    assert compiled(tmp_path, source.format(struct, size)) == ""
+    assert "static assertion failed" in compiled(tmp_path, source.format(struct, size + 1)).lower()
+
+
+@pytest.mark.usefixtures("c_compiler")
+def test_offsets_of_the_assembler_are_those_of_the_structures(tmp_path: Path) -> None:
+    names = [name for name in abi_symbols(ABI_2011) if re.fullmatch("TF_(?!SIZE)[A-Z0-9]+", name)]
+    assert len(names) == 25
+    lines = [
+        f'_Static_assert(offsetof(struct trapframe, {name.lower()}) == {name}, "{name}");'
+        for name in names
+    ]
+    assert compiled(tmp_path, '#include "vkernel_abi.h"\n' + "\n".join(lines) + "\n") == ""
