@@ -9,7 +9,7 @@ TESTING := .venv/.testing
 DEMO := $(patsubst guest_programs/demo/%.s,build/%.bin,$(wildcard guest_programs/demo/*.s))
 
 help:      ## Show this list.
-	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 install:   ## Make .venv and install vkemu into it, in editable mode.
 install: $(INSTALLED)

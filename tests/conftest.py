@@ -152,24 +152,25 @@ def make_c_guests(folder: Path, *variables: str) -> str:
 
 
 @pytest.fixture(scope="session")
-def c_guests(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
-    """Build the guests in C with some optimisation, once; return the folder they are in."""
-    built: dict[str, Path] = {}
+def c_guests(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
+    """Build the guests in C, once for each kind; return the folder they are in."""
+    built: dict[tuple[str, str], Path] = {}
     missing = "" if shutil.which("make") else "there is no make: the guests in C are not built"
 
-    def build(optimisation: str) -> Path:
+    def build(optimisation: str = "-O2", abi: str = "2011") -> Path:
         nonlocal missing
-        if not missing and optimisation not in built:
-            folder = built[optimisation] = tmp_path_factory.mktemp("c")
-            missing = make_c_guests(folder, f"OPT={optimisation} -Werror").strip()
+        kind = optimisation, abi
+        if not missing and kind not in built:
+            built[kind] = tmp_path_factory.mktemp("c")
+            missing = make_c_guests(built[kind], f"OPT={optimisation} -Werror", f"ABI={abi}")
         if missing:
-            pytest.skip(missing)
-        return built[optimisation]
+            pytest.skip(missing.strip())
+        return built[kind]
 
     return build
 
 
 @pytest.fixture(scope="session")
-def c_compiler(c_guests: Callable[[str], Path]) -> None:
+def c_compiler(c_guests: Callable[..., Path]) -> None:
     """Skip the test where guests in C cannot be built."""
-    c_guests("-O2")
+    c_guests()

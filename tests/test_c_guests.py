@@ -11,18 +11,22 @@ from emu.cli import vkemu
 Guest = Callable[..., str]
 
 
-@pytest.fixture(params=["-O0", "-O2", "-O3"])
+KINDS = [("-O0", "2011"), ("-O2", "2011"), ("-O3", "2011"), ("-O2", "2014"), ("-O2", "2020")]
+
+
+@pytest.fixture(params=KINDS, ids=" ".join)
 def guest(
     request: pytest.FixtureRequest,
-    c_guests: Callable[[str], Path],
+    c_guests: Callable[..., Path],
     capfd: pytest.CaptureFixture[str],
 ) -> Guest:
     """Run a guest; return what it prints.  It must end with `status` and without complaint."""
-    folder = c_guests(request.param)
+    optimisation, abi = request.param
+    folder = c_guests(optimisation, abi)
 
     def run(name: str, *arguments: str, options: tuple[str, ...] = (), status: int = 0) -> str:
         with pytest.raises(SystemExit) as ended:
-            vkemu(["run", *options, str(folder / f"{name}.elf"), *arguments], prog_name="vkemu")
+            vkemu(["run", "--abi", abi, *options, str(folder / f"{name}.elf"), *arguments])
         captured = capfd.readouterr()
         assert (ended.value.code or 0, captured.err) == (status, ""), captured.out
         return captured.out
@@ -78,6 +82,28 @@ def test_floating_point_is_exact_across_system_calls(guest: Guest) -> None:
         "1 + 1/2 + ... + 1/1000 is about 7485470 / 1000000\n"
         "the square root of 2 is about 1414213 / 1000000\n"
         "1 / 0 is infinite\n"
+    )
+
+
+def test_tinyvk_gives_its_guest_each_page_when_it_is_touched(guest: Guest) -> None:
+    assert guest("tinyvk") == (
+        "[vk] the guest jumps to 0x10000\n"
+        "[vk] 0x10000 is now page 4: of the program\n"
+        "[vk] the guest writes to 0x3ffff000\n"
+        "[vk] 0x3ffff000 is now page 6: zeros, for the stack\n"
+        "hello, I have a stack now\n"
+        "[vk] the guest writes to 0x11000\n"
+        "[vk] 0x11000 is now page 7: of the program\n"
+        "[vk] the guest reads 0x12000\n"
+        "[vk] 0x12000 is now page 8: of the program\n"
+        "and my variables have the right values\n"
+        "I must not pass off the memory of others as mine\n"
+        "[vk] the guest writes to 0xdead0000\n"
+        "[vk] nothing is there: killed\n"
+        "[vk] 0x10000: accessed\n"
+        "[vk] 0x11000: modified\n"
+        "[vk] 0x12000: accessed\n"
+        "[vk] 0x13000: never needed\n"
     )
 
 
