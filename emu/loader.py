@@ -32,7 +32,6 @@ from emu.abi.exec import (
     EV_CURRENT,
     PHDR_SIZE,
     PS_STRINGS_SIZE,
-    SIGCODE,
     SPARE_USRSPACE,
     At,
     Elf64Ehdr,
@@ -43,6 +42,7 @@ from emu.abi.exec import (
     Pt,
 )
 from emu.abi.mman import PROT_ALL, Prot
+from emu.abi.sigframe import sigcode
 from emu.abi.x86 import (
     PAGE_MASK,
     PAGE_SHIFT,
@@ -371,9 +371,12 @@ class _Stack:
         path = argv[0] + b"\0"
         end = proc.vmspace.user_max
         ps_strings = end - PS_STRINGS_SIZE
-        sigcode = ps_strings - len(SIGCODE)
-        path_at = sigcode - len(path)
-        strings_at = sigcode - SPARE_USRSPACE - _round_word(len(path)) - _round_word(len(strings))
+        trampoline = sigcode(proc.kernel.abi.sigframe)
+        trampoline_at = ps_strings - len(trampoline)
+        path_at = trampoline_at - len(path)
+        strings_at = (
+            trampoline_at - SPARE_USRSPACE - _round_word(len(path)) - _round_word(len(strings))
+        )
         # The original leaves room for every tag it knows, and a word for each byte of the path.
         room = len(argv) + 1 + len(envp) + 1 + 2 * AT_COUNT + len(path)
         vectors = strings_at - _WORD * room
@@ -404,7 +407,7 @@ class _Stack:
         self._put(self.args, b"".join(word.to_bytes(_WORD, "little") for word in words))
         self._put(strings_at, strings)
         self._put(path_at, path)
-        self._put(sigcode, SIGCODE)
+        self._put(trampoline_at, trampoline)
         self._put(ps_strings, bytes(PsStrings(vectors, len(argv), 0, envp_at, len(envp), 0)))
 
     def _put(self, va: int, data: bytes) -> None:

@@ -1,63 +1,67 @@
-"""The machine: one loop around the engine, and the thread that can end it from outside."""
+"""The machine: one loop around the engine, and the thread that listens to the world outside."""
 
 import signal
 import socket
 import threading
 import time
+from collections import deque
 from collections.abc import Callable
 from select import select
 from types import FrameType, TracebackType
 from typing import Any
 
 from emu import trap
+from emu.abi.signal import Action, Signal, default_action
 from emu.cpu.engine import Exit
-from emu.kern.clock import Interrupted, VirtualClock
+from emu.kern.alarm import Alarm
+from emu.kern.clock import BLOCK_NS, VirtualClock
+from emu.kern.exit import lwp_exit, release
 from emu.kern.proc import Lwp
+from emu.kern.sched import SLICE_NS, LwpState
+from emu.kern.sendsig import userret
+from emu.kern.sigacts import bit
+from emu.kern.signal import ksignal, pgsignal
+from syscalls import table
 
-SLICE_BLOCKS = 1 << 30
-"""What the virtual clock's block counter starts from; it is filled up again when it runs out."""
+MOST_BLOCKS = 1 << 30
+"""What the virtual clock's block counter starts from if nothing is due before."""
 
 STATUS_SIGNAL = 128
 STATUS_TIMEOUT = 124
 
 
 class Machine:
-    """One process with one LWP, run to its end."""
+    """One process and what it makes of itself, run to its end."""
 
     def __init__(self, lwp: Lwp) -> None:
         self.lwp = lwp
+        """The first thread of the first process."""
         self.handle: Callable[[Lwp, Exit], None] = trap.handle
         """Called for every way out of the engine.  Observers put themselves around it."""
+        self.resume: Callable[[Lwp], None] = table.resume
+        """Called for every LWP whose sleep in a system call is over.  Likewise."""
         self.stopped: int | None = None
         """The exit status with which the run is being ended from outside."""
         self.running = False
+        self._proc = lwp.proc
+        self._kernel = lwp.proc.kernel
+        self._sched = lwp.proc.kernel.sched
         self._torn = False  # the kernel was broken off in the middle of something
-        self._wake_reader, self._wake_writer = socket.socketpair()
-        lwp.proc.kernel.clock.wake_fd = self._wake_reader.fileno()
+        self._signals: deque[Signal] = deque()
+        self._alarm: Alarm | None = None
+        self._poll_due = False
+        self._due: float = 0  # when the virtual clock has something to do
 
     def run(self) -> int:
-        """Run until the process ends or stop() is called; return the exit status."""
-        lwp, engine = self.lwp, self.lwp.cpu
-        proc, clock, handle = lwp.proc, lwp.proc.kernel.clock, self.handle
+        """Run until the first process ends or stop() is called; return the exit status."""
+        clock, engine, proc = self._kernel.clock, self.lwp.cpu, self._proc
         if isinstance(clock, VirtualClock):
-            engine.budget = SLICE_BLOCKS
+            engine.budget = 0
             engine.tsc = clock.read_tsc
-        seen = engine.blocks
+        self._sched.attention = True
         self.running = True
         try:
-            while self.stopped is None and proc.exit_status is None and proc.killed_by is None:
-                reason = engine.run(lwp.vmspace.pmap.cr3)
-                if (blocks := engine.blocks) != seen:
-                    clock.charge_blocks(blocks - seen)
-                    seen = blocks
-                if reason is Exit.INTERRUPTED:
-                    if engine.budget is not None:
-                        engine.budget = SLICE_BLOCKS
-                    continue
-                clock.charge_call()
-                handle(lwp, reason)
-        except Interrupted:
-            pass
+            self._loop()
         except KeyboardInterrupt:
             if self.stopped is None:
                 raise
@@ -71,36 +75,152 @@ class Machine:
         assert self.stopped is not None
         return self.stopped
 
+    def _loop(self) -> None:
+        sched, engine, clock = self._sched, self.lwp.cpu, self._kernel.clock
+        virtual = isinstance(clock, VirtualClock)
+        seen = engine.blocks
+        while (lwp := self._next()) is not None:
+            handle = self.handle
+            while True:
+                reason = engine.run(lwp.vmspace.pmap.cr3)
+                if (blocks := engine.blocks) != seen:
+                    clock.charge_blocks(blocks - seen)
+                    seen = blocks
+                if reason is Exit.INTERRUPTED:
+                    self._poll_due = True
+                    break
+                clock.charge_call()
+                handle(lwp, reason)
+                if sched.attention or (virtual and clock.monotonic_ns() >= self._due):
+                    break
+
+    def _next(self) -> Lwp | None:
+        """Do what is due, and return the LWP whose program runs next; None at the end."""
+        sched, proc = self._sched, self._proc
+        self.lwp.cpu.store()
+        sched.charge()
+        while True:
+            sched.attention = False
+            if self._signals:
+                self._take_signals()
+            sched.run_callouts()
+            if self._poll_due:
+                self._poll_due = False
+                sched.poll()
+            if self.stopped is not None or not proc.alive:
+                return None
+            lwp = sched.choose()
+            if lwp is None:
+                sched.idle()
+                continue
+            if lwp.call is not None:
+                self.resume(lwp)
+            if lwp.state is LwpState.RUNNING:
+                userret(lwp)
+            if not sched.attention and lwp.state is LwpState.RUNNING:
+                break
+        self._set_alarm()
+        return lwp
+
+    def _set_alarm(self) -> None:
+        """Have the engine come back in time for the next thing that is due."""
+        sched, clock, engine = self._sched, self._kernel.clock, self.lwp.cpu
+        deadline = sched.interruption()
+        watched = sched.watched
+        if isinstance(clock, VirtualClock):
+            now = clock.monotonic_ns()
+            if watched and (deadline is None or deadline > now + SLICE_NS):
+                deadline = now + SLICE_NS
+            blocks = MOST_BLOCKS
+            if deadline is not None:
+                blocks = min(max(-(-(deadline - now) // BLOCK_NS), 1), MOST_BLOCKS)
+            self._due = float("inf") if deadline is None else deadline
+            engine.budget = blocks
+            return
+        if deadline is None and not watched and self._alarm is None:
+            return
+        if self._alarm is None:
+            engine.arm()
+            self._alarm = Alarm(engine.kick)
+        self._alarm.set(deadline, watched)
+
+    # The world outside
+
     def stop(self, status: int) -> None:
         """End the run with `status`.  Any thread may call it, and again until run() returns."""
         if self.stopped is None:
             self.stopped = status
-            self._wake_writer.send(b"!")
+            self._sched.wake()
         self.lwp.cpu.kick(final=True)
 
+    def signal(self, number: Signal) -> None:
+        """Send a signal from outside to the guest.  Any thread may call it."""
+        self._signals.append(number)
+        self._sched.wake()
+        self.nudge()
+
+    @property
+    def deaf(self) -> bool:
+        """Are there signals from outside that have not been looked at?"""
+        return bool(self._signals)
+
+    def nudge(self) -> None:
+        """Make the kernel look at the signals from outside.  Any thread may call it."""
+        # Whoever could survive a deadly signal has made the engine interruptible.
+        deadly = any(
+            default_action(number) in (Action.TERMINATE, Action.CORE)
+            for number in list(self._signals)
+        )
+        self.lwp.cpu.kick(final=deadly)
+
+    def _take_signals(self) -> None:
+        """Pass signals from outside on: the terminal's to the foreground, the rest to the first.
+
+        An interrupt that finds the one before it still waiting ends the run: nobody listens.
+        """
+        proc = self._proc
+        while self._signals:
+            number = self._signals.popleft()
+            if number is Signal.INT and bit(number) & (
+                proc.pending | self.lwp.pending | (0 if not proc.stopped else ~0)
+            ):
+                self.stop(STATUS_SIGNAL + number)
+                return
+            foreground = proc.pgrp.session.foreground
+            if number in _FROM_TERMINAL and foreground is not None:
+                pgsignal(self._kernel.in_group(foreground.id), number)
+            else:
+                ksignal(proc, number)
+
     def close(self) -> None:
-        """Let go of everything: memory, files, the wake-up sockets."""
-        proc = self.lwp.proc
-        if not self._torn:
-            if proc.vkernel is not None:
-                proc.vkernel.release()
-            proc.vmspace.destroy()
-        proc.files.close_all()
-        self._wake_reader.close()
-        self._wake_writer.close()
+        """Let go of everything: processes, memory, files, the alarm."""
+        if self._alarm is not None:
+            self._alarm.close()
+        for proc in list(self._kernel.procs.values()):
+            if self._torn:
+                proc.files.drop()
+                continue
+            if proc.alive or proc is self._proc:
+                for lwp in list(proc.lwps.values()):
+                    lwp_exit(lwp)
+                release(proc)
+        self._sched.close()
+
+
+_FROM_TERMINAL = (Signal.INT, Signal.QUIT, Signal.WINCH)
 
 
 class Watcher:
-    """A thread that stops the machine at a deadline or on a signal to the emulator.
+    """A thread that stops the machine at a deadline and passes signals to the emulator on.
 
     Python's own signal handlers do not run while the engine does, so the interpreter is told to
     write signal numbers to a socket, and this thread reads them.
     """
 
-    ENDING = tuple(
-        int(getattr(signal, name))
-        for name in ("SIGINT", "SIGTERM", "SIGHUP")
-        if hasattr(signal, name)
+    PASSED = tuple(
+        int(getattr(signal, f"SIG{name}"))
+        for name in ("INT", "QUIT", "TERM", "HUP", "WINCH", "USR1", "USR2")
+        if hasattr(signal, f"SIG{name}")
     )
     RETRY_SECONDS = 0.01  # a kick just before the engine starts is lost
     RETRIES = 30  # then it is the kernel that does not come back: it copies, or writes to a pipe
@@ -116,7 +236,7 @@ class Watcher:
         self._fd_before = -1
 
     def __enter__(self) -> "Watcher":
-        for number in self.ENDING:
+        for number in self.PASSED:
             self._before[number] = signal.signal(number, self._on_signal)
         self._fd_before = signal.set_wakeup_fd(self._writer.fileno(), warn_on_full_buffer=False)
         self._thread.start()
@@ -150,8 +270,10 @@ class Watcher:
             readable, _, _ = select([self._reader], [], [], self._patience())
             if readable:
                 for number in self._reader.recv(64):
-                    if number in self.ENDING:
-                        self._machine.stop(STATUS_SIGNAL + number)
+                    if number in self.PASSED:
+                        self._machine.signal(Signal[signal.Signals(number).name[3:]])
+            elif self._machine.deaf and self._machine.stopped is None:
+                self._machine.nudge()
             elif not self._done:
                 self._machine.stop(STATUS_TIMEOUT)
                 retries += 1
@@ -159,8 +281,8 @@ class Watcher:
                     signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
 
     def _patience(self) -> float | None:
-        """Return how long to sleep: to the deadline, or to the next try of a stop under way."""
-        if self._machine.stopped is not None:
+        """Return how long to sleep: to the deadline, or to the next try of a kick."""
+        if self._machine.stopped is not None or self._machine.deaf:
             return self.RETRY_SECONDS
         if self._deadline is None:
             return None

@@ -11,8 +11,10 @@ from emu.abi.vkernel import Trap
 from emu.abi.x86 import PAGE_MASK, PAGE_SIZE, U64_MASK, Pgex, Rflags
 from emu.cpu.engine import Exit
 from emu.disasm import instruction_text, writes_its_memory_operand
-from emu.kern import signal, vkernel
+from emu.kern import vkernel
 from emu.kern.proc import Lwp
+from emu.kern.sendsig import trapsignal
+from emu.kern.signal import lwpsignal
 from emu.vm.vm_object import KernReturn, VmFaultError
 from syscalls.table import dispatch
 
@@ -61,13 +63,9 @@ def handle(lwp: Lwp, reason: Exit) -> None:
         _unresolved(lwp, None)
 
 
-def _inside(lwp: Lwp) -> bool:
-    return lwp.vkernel is not None and lwp.vkernel.inside is not None
-
-
 def _syscall(lwp: Lwp) -> None:
     traced = lwp.frame.rflags & _TRACE
-    if _inside(lwp):
+    if lwp.inside:
         vkernel.leave(lwp)
     else:
         dispatch(lwp)
@@ -76,7 +74,8 @@ def _syscall(lwp: Lwp) -> None:
         # was being stepped (abi 7.8).
         lwp.frame.rflags &= _NO_TRACE
         lwp.cpu.load()
-        signal.post(lwp, Signal.TRAP, "a system call was single-stepped")
+        why = f"in {_where(lwp)}: a system call was single-stepped"
+        trapsignal(lwp, Signal.TRAP, TrapCode.TRACE, why)
 
 
 def _page_fault(lwp: Lwp) -> None:
@@ -107,7 +106,8 @@ def _page_fault(lwp: Lwp) -> None:
     except VmFaultError as fault:
         result = fault.result
     except KernelError:
-        signal.post(lwp, Signal.KILL, f"out of memory for the page at {va:#x}")
+        lwp.fault = (Signal.KILL, 0, f"in {_where(lwp)}: out of memory for the page at {va:#x}")
+        lwpsignal(lwp.proc, lwp, Signal.KILL)
         return
     if not complete:
         lwp.cpu.store()
@@ -135,11 +135,18 @@ def _code(lwp: Lwp) -> bytes:
 
 def _unresolved(lwp: Lwp, result: KernReturn | None) -> None:
     """Reflect the trap in the frame, or post its signal.  `result` is the page fault's, if any."""
-    if _inside(lwp):
+    if lwp.inside:
         vkernel.leave(lwp)
         return
-    sig, _code_number = _signal_of(lwp, result)
-    signal.post(lwp, sig, _explain(lwp, result))
+    signal, code = _signal_of(lwp, result)
+    trapsignal(lwp, signal, code, f"in {_where(lwp)}: {_explain(lwp, result)}")
+
+
+def _where(lwp: Lwp) -> str:
+    """Return the address space the LWP is in, for a person."""
+    if lwp.vkernel is None or lwp.vkernel.inside is None:
+        return "its own vmspace"
+    return f"vmspace {lwp.vkernel.inside.id:#x}"
 
 
 def _signal_of(lwp: Lwp, result: KernReturn | None) -> tuple[Signal, int]:

@@ -12,12 +12,16 @@ from typing import Annotated, Any, get_type_hints
 from emu.abi.mman import Inherit, Madv, Map, Ms, Prot
 from emu.abi.vkernel import VmspaceCtl
 from emu.abi.x86 import U32_MASK
+from emu.kern.sched import Blocking
 
 Peek = Callable[[int, int], bytes | None]
 """Read guest memory without faulting anything in: (address, size) → bytes, or None."""
 
-Handler = Callable[..., int | None]
-"""A system call: handler(lwp, *arguments) → the result word (None for 0)."""
+Handler = Callable[..., int | Blocking[int | None] | None]
+"""A system call: handler(lwp, *arguments) → the result word (None for 0).
+
+One that may have to wait is a generator: see emu.kern.sched.
+"""
 
 
 class JustReturn(Exception):

@@ -9,10 +9,13 @@ from typing import Annotated
 from emu.abi.errno import Errno, KernelError
 from emu.abi.fcntl import FD_CLOEXEC, IOV_MAX, Fcntl, Io, Lock, Open, RecordLock, Seek
 from emu.abi.ioctl import IOC_IN, IOC_OUT, IOCPARM_MASK, IOCPARM_SHIFT, Ioctl
+from emu.abi.signal import Signal
 from emu.abi.structs import FLOCK_SIZE, IOVEC_SIZE, Flock, Iovec
 from emu.abi.x86 import U32_MASK
 from emu.kern.file import MAX_OFFSET, File
 from emu.kern.proc import Lwp
+from emu.kern.sched import Blocking, Restart
+from emu.kern.signal import lwpsignal
 from emu.vm.vmspace import Vmspace
 from syscalls.args import Fd, Long, Off, Pad, Ptr, Size, UInt, Word, enum_kind, flags_kind
 
@@ -23,9 +26,6 @@ SeekArg = Annotated[int, enum_kind(Seek, "SEEK_")]
 
 PIECE = 1 << 20
 """The most that is moved at a time."""
-PIPE_BUF = 512
-"""How much a non-blocking write tries at a time, once the host has room at all."""
-
 _SSIZE_MAX = (1 << 63) - 1
 _NONBLOCK = int(Open.NONBLOCK)
 _FNONBLOCKING = int(Io.FNONBLOCKING)
@@ -73,38 +73,42 @@ class Uio:
         return base, size
 
 
-def read(lwp: Lwp, fd: Fd, buf: Ptr, nbyte: Size) -> int:
-    return _read(lwp, fd, _single(lwp, buf, nbyte))
+def read(lwp: Lwp, fd: Fd, buf: Ptr, nbyte: Size) -> Blocking[int]:
+    return (yield from _read(lwp, fd, _single(lwp, buf, nbyte)))
 
 
-def write(lwp: Lwp, fd: Fd, buf: Ptr, nbyte: Size) -> int:
-    return _write(lwp, fd, _single(lwp, buf, nbyte))
+def write(lwp: Lwp, fd: Fd, buf: Ptr, nbyte: Size) -> Blocking[int]:
+    return (yield from _write(lwp, fd, _single(lwp, buf, nbyte)))
 
 
-def readv(lwp: Lwp, fd: Fd, iovp: Ptr, iovcnt: UInt) -> int:
-    return _read(lwp, fd, _vector(lwp, iovp, iovcnt))
+def readv(lwp: Lwp, fd: Fd, iovp: Ptr, iovcnt: UInt) -> Blocking[int]:
+    return (yield from _read(lwp, fd, _vector(lwp, iovp, iovcnt)))
 
 
-def writev(lwp: Lwp, fd: Fd, iovp: Ptr, iovcnt: UInt) -> int:
-    return _write(lwp, fd, _vector(lwp, iovp, iovcnt))
+def writev(lwp: Lwp, fd: Fd, iovp: Ptr, iovcnt: UInt) -> Blocking[int]:
+    return (yield from _write(lwp, fd, _vector(lwp, iovp, iovcnt)))
 
 
-def extpread(lwp: Lwp, fd: Fd, buf: Ptr, nbyte: Size, flags: IoArg, offset: Off) -> int:
+def extpread(lwp: Lwp, fd: Fd, buf: Ptr, nbyte: Size, flags: IoArg, offset: Off) -> Blocking[int]:
     """Read at `offset`, or at the file's position if it is -1."""
-    return _read(lwp, fd, _single(lwp, buf, nbyte), flags, offset)
+    return (yield from _read(lwp, fd, _single(lwp, buf, nbyte), flags, offset))
 
 
-def extpwrite(lwp: Lwp, fd: Fd, buf: Ptr, nbyte: Size, flags: IoArg, offset: Off) -> int:
+def extpwrite(lwp: Lwp, fd: Fd, buf: Ptr, nbyte: Size, flags: IoArg, offset: Off) -> Blocking[int]:
     """Write at `offset`, or at the file's position if it is -1."""
-    return _write(lwp, fd, _single(lwp, buf, nbyte), flags, offset)
+    return (yield from _write(lwp, fd, _single(lwp, buf, nbyte), flags, offset))
 
 
-def extpreadv(lwp: Lwp, fd: Fd, iovp: Ptr, iovcnt: UInt, flags: IoArg, offset: Off) -> int:
-    return _read(lwp, fd, _vector(lwp, iovp, iovcnt), flags, offset)
+def extpreadv(
+    lwp: Lwp, fd: Fd, iovp: Ptr, iovcnt: UInt, flags: IoArg, offset: Off
+) -> Blocking[int]:
+    return (yield from _read(lwp, fd, _vector(lwp, iovp, iovcnt), flags, offset))
 
 
-def extpwritev(lwp: Lwp, fd: Fd, iovp: Ptr, iovcnt: UInt, flags: IoArg, offset: Off) -> int:
-    return _write(lwp, fd, _vector(lwp, iovp, iovcnt), flags, offset)
+def extpwritev(
+    lwp: Lwp, fd: Fd, iovp: Ptr, iovcnt: UInt, flags: IoArg, offset: Off
+) -> Blocking[int]:
+    return (yield from _write(lwp, fd, _vector(lwp, iovp, iovcnt), flags, offset))
 
 
 def close(lwp: Lwp, fd: Fd) -> None:
@@ -217,7 +221,7 @@ def _vector(lwp: Lwp, iovp: int, iovcnt: int) -> Uio:
     return uio
 
 
-def _read(lwp: Lwp, fd: int, uio: Uio, flags: int = 0, offset: int = -1) -> int:
+def _read(lwp: Lwp, fd: int, uio: Uio, flags: int = 0, offset: int = -1) -> Blocking[int]:
     """Fill the buffers: to the end of the file, or with what a stream has (kern_preadv)."""
     file = lwp.proc.files.get(fd)
     if not file.readable:
@@ -225,11 +229,10 @@ def _read(lwp: Lwp, fd: int, uio: Uio, flags: int = 0, offset: int = -1) -> int:
     at = _position(file, flags, offset)
     done = 0
     while uio.resid:
-        if not file.node.can_read():
+        while not file.node.can_read():
             if _nonblocking(file, flags):
                 raise KernelError(Errno.EAGAIN, "nothing to read yet")
-            assert file.node.host_fd is not None
-            lwp.proc.kernel.clock.wait_readable(file.node.host_fd)
+            yield file.node.until_readable()
         size = min(uio.resid, PIECE)
         data = file.read(size, at)
         try:
@@ -241,26 +244,38 @@ def _read(lwp: Lwp, fd: int, uio: Uio, flags: int = 0, offset: int = -1) -> int:
         done += len(data)
         if at is not None:
             at += len(data)
-        if len(data) < size or file.node.host_fd is not None:
+        if len(data) < size or file.node.waits:
             break
     return done
 
 
-def _write(lwp: Lwp, fd: int, uio: Uio, flags: int = 0, offset: int = -1) -> int:
-    """Write the buffers out.  A failure after part of it is still a failure (kern_pwritev)."""
+def _write(lwp: Lwp, fd: int, uio: Uio, flags: int = 0, offset: int = -1) -> Blocking[int]:
+    """Write the buffers out.  A failure after part of it is still a failure (kern_pwritev).
+
+    But what a signal breaks off, or a non-blocking file does not take, has been written.
+    """
     file = lwp.proc.files.get(fd)
     if not file.writable:
         raise KernelError(Errno.EBADF, "not open for writing")
     at = _position(file, flags, offset)
-    nonblocking = file.node.host_fd is not None and _nonblocking(file, flags)
     done = 0
     while uio.resid:
-        if nonblocking and not file.node.can_write():
+        try:
+            while not file.node.can_write():
+                if _nonblocking(file, flags):
+                    raise KernelError(Errno.EAGAIN, "no room to write yet")
+                yield file.node.until_writable()
+        except (KernelError, Restart):
             if done:
                 break
-            raise KernelError(Errno.EAGAIN, "no room to write yet")
-        data = uio.take(PIPE_BUF if nonblocking else PIECE)
-        count = file.write(data, at, append=bool(flags & _FAPPEND))
+            raise
+        data = uio.take(min(PIECE, file.node.piece))
+        try:
+            count = file.write(data, at, append=bool(flags & _FAPPEND))
+        except KernelError as refusal:
+            if refusal.errno is Errno.EPIPE:
+                lwpsignal(lwp.proc, lwp, Signal.PIPE)
+            raise
         done += count
         if at is not None:
             at += count

@@ -7,8 +7,9 @@ from typing import NoReturn
 
 from emu.abi.errno import Errno, KernelError
 from emu.abi.frames import TLS_INFO_SIZE
+from emu.abi.resource import RlimitKind
 from emu.abi.unistd import ExtExit, ExtExitWho
-from emu.kern.file import MAX_FILES
+from emu.kern.exit import exit1, lwp_exit
 from emu.kern.proc import Lwp
 from syscalls.args import Int, JustReturn, Ptr, Size
 
@@ -17,23 +18,27 @@ _ROOT = 0
 
 def exit(lwp: Lwp, rval: Int) -> NoReturn:
     """End the process.  Only the low 8 bits of `rval` reach whoever waits."""
-    lwp.proc.exit_status = rval & 0xFF
+    exit1(lwp.proc, status=rval)
     raise JustReturn
 
 
 def extexit(lwp: Lwp, how: Int, status: Int, addr: Ptr) -> NoReturn:
-    """End this LWP or the process, which is the same as long as there is one LWP.
+    """End this LWP or the process; the last LWP is the process.
 
     With SETINT `status` is stored at `addr` first; if that fails, nobody exits.
     """
     try:
-        ExtExitWho(how & 0xFFFF_0000)
+        who = ExtExitWho(how & 0xFFFF_0000)
         action = ExtExit(how & 0xFFFF)
     except ValueError:
         raise KernelError(Errno.EINVAL, f"how {how:#x}") from None
     if action is ExtExit.SETINT:
         lwp.vmspace.copyout(addr, status.to_bytes(4, "little", signed=True))
-    exit(lwp, status)
+    if who is ExtExitWho.LWP and len(lwp.proc.lwps) > 1:
+        lwp_exit(lwp)
+    else:
+        exit1(lwp.proc, status=status)
+    raise JustReturn
 
 
 def getpid(lwp: Lwp) -> int:
@@ -65,11 +70,7 @@ def issetugid(lwp: Lwp) -> int:
 
 
 def getdtablesize(lwp: Lwp) -> int:
-    return MAX_FILES
-
-
-def lwp_gettid(lwp: Lwp) -> int:
-    return lwp.tid
+    return lwp.proc.rlimits[RlimitKind.NOFILE].cur
 
 
 def set_tls_area(lwp: Lwp, which: Int, info: Ptr, infosize: Size) -> None:

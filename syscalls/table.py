@@ -6,16 +6,19 @@ sys/platform/pc64/x86_64/trap.c.
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import NoReturn
+from types import GeneratorType
+from typing import Any, NoReturn
 
 from emu.abi.errno import Errno, KernelError
 from emu.abi.signal import Signal
 from emu.abi.versions import SyscallReturn
 from emu.abi.vkernel import SYSCALL_LENGTH
 from emu.abi.x86 import U32_MASK, U64_MASK
-from emu.kern import signal
 from emu.kern.proc import Lwp
-from syscalls import file, path, proc, sysctl, time, vm, vmspace
+from emu.kern.sched import Restart, Sleep
+from emu.kern.sendsig import interruption, signalled
+from emu.kern.signal import lwpsignal
+from syscalls import file, lwp, path, proc, signal, sysctl, time, vm, vmspace
 from syscalls.args import Handler, JustReturn, Kind, signature
 
 REGISTER_ARGUMENTS = 6  # rdi rsi rdx r10 r8 r9: the first six words of a trapframe
@@ -43,7 +46,7 @@ class Syscall:
 TABLE: Mapping[int, Syscall] = {
     1: Syscall(proc.exit),
     3: Syscall(file.read),
-    4: Syscall(file.write, note="EPIPE without SIGPIPE"),
+    4: Syscall(file.write),
     5: Syscall(
         path.open,
         note="a conflicting lock is EAGAIN, never waited for; O_FSYNC and O_DIRECT have no effect",
@@ -57,10 +60,12 @@ TABLE: Mapping[int, Syscall] = {
     24: Syscall(proc.getuid),
     25: Syscall(proc.geteuid),
     33: Syscall(path.access),
+    37: Syscall(signal.kill),
     39: Syscall(proc.getppid),
     41: Syscall(file.dup),
     43: Syscall(proc.getegid),
     47: Syscall(proc.getgid),
+    53: Syscall(signal.sigaltstack),
     54: Syscall(
         file.ioctl,
         note="terminal settings and size; FIONREAD, FIONBIO, FIOASYNC, FIOSETOWN, FIOCLEX",
@@ -79,13 +84,14 @@ TABLE: Mapping[int, Syscall] = {
     95: Syscall(file.fsync),
     116: Syscall(time.gettimeofday),
     120: Syscall(file.readv),
-    121: Syscall(file.writev, note="EPIPE without SIGPIPE"),
+    121: Syscall(file.writev),
     131: Syscall(file.flock, note="a conflicting lock is EAGAIN, never waited for"),
     136: Syscall(path.mkdir),
     137: Syscall(path.rmdir),
     165: Syscall(proc.sysarch, note="EOPNOTSUPP, as in the original"),
+    166: Syscall(lwp.rtprio, note="remembered; all LWPs take turns"),
     173: Syscall(file.extpread),
-    174: Syscall(file.extpwrite, note="EPIPE without SIGPIPE"),
+    174: Syscall(file.extpwrite),
     197: Syscall(vm.mmap),
     199: Syscall(file.lseek),
     200: Syscall(path.truncate),
@@ -93,11 +99,23 @@ TABLE: Mapping[int, Syscall] = {
     202: Syscall(sysctl.__sysctl, note="only vm.vkernel_enable can be set"),
     232: Syscall(time.clock_gettime),
     234: Syscall(time.clock_getres),
+    240: Syscall(time.nanosleep),
     250: Syscall(vm.minherit),
     253: Syscall(proc.issetugid),
     289: Syscall(file.extpreadv),
-    290: Syscall(file.extpwritev, note="EPIPE without SIGPIPE"),
+    290: Syscall(file.extpwritev),
+    321: Syscall(lwp.sched_yield, name="yield"),
     326: Syscall(path.__getcwd),
+    331: Syscall(lwp.sched_yield),
+    340: Syscall(signal.sigprocmask),
+    341: Syscall(signal.sigsuspend),
+    342: Syscall(signal.sigaction),
+    343: Syscall(signal.sigpending),
+    344: Syscall(signal.sigreturn),
+    345: Syscall(signal.sigtimedwait),
+    346: Syscall(signal.sigwaitinfo),
+    469: Syscall(lwp.umtx_sleep),
+    470: Syscall(lwp.umtx_wakeup),
     472: Syscall(proc.set_tls_area),
     473: Syscall(proc.get_tls_area),
     474: Syscall(file.closefrom),
@@ -106,6 +124,7 @@ TABLE: Mapping[int, Syscall] = {
     477: Syscall(path.lstat),
     479: Syscall(path.getdirentries),
     480: Syscall(path.getdents),
+    481: Syscall(lwp.usched_set, note="remembered; there is one emulated CPU"),
     485: Syscall(vm.mcontrol),
     486: Syscall(vmspace.vmspace_create),
     487: Syscall(vmspace.vmspace_destroy),
@@ -115,8 +134,11 @@ TABLE: Mapping[int, Syscall] = {
     491: Syscall(vmspace.vmspace_mcontrol),
     492: Syscall(vmspace.vmspace_pread, note="EINVAL, as in the original; --ext vmspace-io"),
     493: Syscall(vmspace.vmspace_pwrite, note="EINVAL, as in the original; --ext vmspace-io"),
-    494: Syscall(proc.extexit, note="the exit of an LWP ends the process"),
-    496: Syscall(proc.lwp_gettid),
+    494: Syscall(proc.extexit),
+    495: Syscall(lwp.lwp_create),
+    496: Syscall(lwp.lwp_gettid),
+    497: Syscall(signal.lwp_kill),
+    498: Syscall(lwp.lwp_rtprio, note="remembered; all LWPs take turns"),
 }
 
 SYMBOLS: Mapping[str, int] = {
@@ -127,7 +149,10 @@ SYMBOLS: Mapping[str, int] = {
 
 
 def dispatch(lwp: Lwp) -> None:
-    """Carry out the call in `lwp`'s registers and leave the result there."""
+    """Carry out the call in `lwp`'s registers and leave the result there.
+
+    A call that has to wait leaves the LWP asleep instead; resume() then goes on with it.
+    """
     frame = lwp.frame
     try:
         number = frame.rax & U32_MASK
@@ -147,7 +172,12 @@ def dispatch(lwp: Lwp) -> None:
             words += memoryview(stack).cast("Q").tolist()
         for at, decode in call.decoders:
             words[at] = decode(words[at])
-        lwp.succeed((call.handler(lwp, *words) or 0) & U64_MASK)
+        result: Any = call.handler(lwp, *words)
+        if type(result) is GeneratorType:
+            lwp.call = result
+            _advance(lwp, None)
+            return
+        lwp.succeed((result or 0) & U64_MASK)
     except JustReturn:
         return
     except KernelError as refusal:
@@ -157,10 +187,74 @@ def dispatch(lwp: Lwp) -> None:
     lwp.cpu.load()
 
 
+def resume(lwp: Lwp) -> None:
+    """Go on with the call that `lwp` has slept in, until it is done or sleeps again."""
+    sleep = lwp.sleep
+    assert sleep is not None
+    _advance(lwp, sleep)
+
+
+def _advance(lwp: Lwp, slept: Sleep | None) -> None:
+    """Run the call to its next sleep or its end; `slept` is the sleep that is over, if any."""
+    call = lwp.call
+    assert call is not None
+    entering = False
+    try:
+        while True:
+            if slept is None:
+                sleep = next(call)
+            elif slept.timed_out:
+                lwp.proc.mailbox = False
+                sleep = call.send(False)
+            elif (broken := _broken(lwp, slept, entering)) is not None:
+                sleep = call.throw(broken)
+            else:
+                sleep = call.send(True)
+            if not (sleep.interruptible and signalled(lwp)):
+                break
+            slept, entering = sleep, True
+        lwp.proc.kernel.sched.sleep(lwp, sleep)
+        return
+    except StopIteration as end:
+        lwp.call = None
+        lwp.succeed((end.value or 0) & U64_MASK)
+    except JustReturn:
+        lwp.call = None
+        return
+    except Restart:
+        # The caller's R10 is in slot rcx; the rest of the registers are as they were.
+        lwp.call = None
+        lwp.frame.rip -= SYSCALL_LENGTH
+        lwp.frame.r10 = lwp.frame.rcx
+        lwp.cpu.load()
+        return
+    except KernelError as refusal:
+        lwp.call = None
+        lwp.refuse(refusal.errno)
+    if lwp.proc.kernel.abi.syscall_return is not SyscallReturn.IRETQ:
+        _sysret(lwp)
+    lwp.cpu.load()
+
+
+def _broken(lwp: Lwp, sleep: Sleep, entering: bool) -> Exception | None:
+    """Return what a signal ends the sleep with, if one does."""
+    if sleep.interruptible:
+        try:
+            interruption(lwp, entering=entering)
+        except (KernelError, Restart) as broken:
+            return broken
+    return None
+
+
 def nosys(lwp: Lwp, number: int) -> NoReturn:
     """A call that does not exist: SIGSYS, and EINVAL for whoever survives that (sys_nosys)."""
     at = lwp.frame.rip - SYSCALL_LENGTH
-    signal.post(lwp, Signal.SYS, f"there is no system call {number}, at {at:#x} (syscall)")
+    lwp.fault = (
+        Signal.SYS,
+        0,
+        f"in its own vmspace: there is no system call {number}, at {at:#x} (syscall)",
+    )
+    lwpsignal(lwp.proc, lwp, Signal.SYS)
     raise KernelError(Errno.EINVAL, f"system call {number}")
 
 

@@ -7,6 +7,7 @@ from emu.abi.structs import Timespec, Timeval
 from emu.abi.time import ClockId
 from emu.kern.clock import CPUTIMER_FREQ
 from emu.kern.proc import Lwp
+from emu.kern.sched import Blocking, Restart, Sleep
 from syscalls.args import Ptr, enum_kind
 
 ClockIdArg = Annotated[int, enum_kind(ClockId, "CLOCK_")]
@@ -41,3 +42,20 @@ def clock_getres(lwp: Lwp, clock_id: ClockIdArg, tp: Ptr) -> None:
     if clock_id not in (ClockId.REALTIME, ClockId.MONOTONIC):
         raise KernelError(Errno.EINVAL, f"clock {clock_id}")
     lwp.vmspace.copyout(tp, bytes(Timespec(0, _SECOND // CPUTIMER_FREQ + 1)))
+
+
+def nanosleep(lwp: Lwp, rqtp: Ptr, rmtp: Ptr) -> Blocking[None]:
+    """Sleep; EINTR after any signal, with what is left of the time at `rmtp` unless NULL."""
+    space, clock = lwp.vmspace, lwp.proc.kernel.clock
+    wanted = space.copyin_struct(rqtp, Timespec)
+    if wanted.tv_sec < 0 or not 0 <= wanted.tv_nsec < _SECOND:
+        raise KernelError(Errno.EINVAL, f"{wanted.tv_sec} s and {wanted.tv_nsec} ns")
+    deadline = clock.monotonic_ns() + wanted.tv_sec * _SECOND + wanted.tv_nsec
+    try:
+        while clock.monotonic_ns() < deadline:
+            yield Sleep((), deadline)
+    except (KernelError, Restart):
+        if rmtp:
+            left = max(deadline - clock.monotonic_ns(), 0)
+            space.copyout(rmtp, bytes(Timespec(*divmod(left, _SECOND))))
+        raise KernelError(Errno.EINTR) from None

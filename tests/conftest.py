@@ -4,12 +4,15 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
+from types import ModuleType
+from typing import Any
 
 import pytest
 from hypothesis import settings
 
+from emu import trap
 from emu.abi.errno import Errno
 from emu.abi.symbols import abi_symbols
 from emu.abi.versions import ABI_2011, AbiVersion
@@ -19,6 +22,7 @@ from emu.cpu.unicorn_engine import UnicornEngine
 from emu.kern.clock import VirtualClock
 from emu.kern.file import FileTable
 from emu.kern.proc import Kernel, Lwp, Proc
+from emu.kern.sendsig import userret
 from emu.kern.tree import Tree
 from emu.loader import LoadOptions, exec_setregs, load
 from emu.machine import Machine
@@ -101,6 +105,13 @@ def call(lwp: Lwp, name: str, *args: int) -> int | Errno:
     return Errno(frame.rax) if frame.rflags & Rflags.C else frame.rax
 
 
+def step(lwp: Lwp) -> None:
+    """Let `lwp` run to its next way out of the engine, and deal with that, signals included."""
+    trap.handle(lwp, lwp.cpu.run(lwp.vmspace.pmap.cr3))
+    lwp.cpu.store()
+    userret(lwp)
+
+
 @pytest.fixture
 def boot() -> Iterator[Callable[..., Booted]]:
     """Make machines that are closed after the test."""
@@ -133,6 +144,28 @@ def programs() -> Path:
     import guest_programs
 
     return Path(guest_programs.__path__[0])
+
+
+def finish(result: Any) -> Any:
+    """Return what a system call returns; one that may wait must not have to."""
+    if not isinstance(result, Generator):
+        return result
+    try:
+        sleep = next(result)
+    except StopIteration as end:
+        return end.value
+    raise AssertionError(f"the call sleeps: {sleep}")
+
+
+class Finishing:
+    """A module of system calls, each run to its end."""
+
+    def __init__(self, module: ModuleType) -> None:
+        self._module = module
+
+    def __getattr__(self, name: str) -> Callable[..., Any]:
+        handler = getattr(self._module, name)
+        return lambda *args: finish(handler(*args))
 
 
 def make_c_guests(folder: Path, *variables: str) -> str:

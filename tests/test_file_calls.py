@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from conftest import Finishing
 
 from emu.abi.errno import Errno, KernelError
 from emu.abi.fcntl import Fcntl, Io, Lock, Open, RecordLock, Seek
@@ -24,8 +25,10 @@ from emu.kern.proc import Kernel, Lwp, Proc
 from emu.kern.tree import Tree
 from emu.vm.phys import PhysicalMemory
 from emu.vm.vmspace import Vmspace
-from syscalls import file as calls
+from syscalls import file
 from syscalls import path as paths
+
+calls = Finishing(file)
 
 BUFFER = 0x10_0000
 SIZE = 4 * PAGE_SIZE

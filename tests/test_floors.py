@@ -38,9 +38,12 @@ DOORS = {
     "ctypes": {
         "emu.abi.exec",
         "emu.abi.frames",
+        "emu.abi.resource",
+        "emu.abi.sigframe",
         "emu.abi.structs",
         "emu.c_header",
         "emu.vm.phys",
+        "emu.vm.vmspace",
         "emu.cpu.fp_state",
         "emu.cpu.hooks",
         "emu.cpu.safe_stop",

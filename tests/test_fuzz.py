@@ -26,6 +26,7 @@ from emu.abi.versions import VERSIONS
 from emu.cpu.engine import Exit
 from emu.kern import vkernel
 from emu.kern.proc import Lwp
+from emu.kern.sched import LwpState
 from syscalls.table import TABLE, dispatch
 
 Boot = Callable[..., Booted]
@@ -88,11 +89,25 @@ def make(lwp: Lwp, number: int, words: list[int]) -> None:
     began = time.monotonic()
     dispatch(lwp)
     took = time.monotonic() - began
+    if lwp.state is not LwpState.RUNNING:
+        wake(lwp)
+        return
     if lwp.vkernel is not None and lwp.vkernel.inside is not None:
         vkernel.leave(lwp)
     assert took < TOO_LONG, f"system call {number} {words} took {took:.1f} s"
     if lwp.proc.alive and frame.rflags & 1:
         Errno(frame.rax)
+
+
+def wake(lwp: Lwp) -> None:
+    """Give up the call that the LWP sleeps in, and let it go on whatever it has done to itself."""
+    if lwp.call is not None:
+        lwp.call.close()
+        lwp.call = None
+    lwp.proc.stopped = False
+    sched = lwp.proc.kernel.sched
+    sched.set_runnable(lwp)
+    sched.choose()
 
 
 @pytest.mark.parametrize("number", TABLE, ids=[call.name for call in TABLE.values()])

@@ -94,13 +94,13 @@ def test_a_signal_to_the_emulator_ends_the_run(boot: Boot, number: signal.Signal
 
 def test_the_watcher_puts_back_what_it_found() -> None:
     """The wake-up descriptor and the handlers are the caller's."""
-    handlers = [signal.getsignal(number) for number in Watcher.ENDING]
+    handlers = [signal.getsignal(number) for number in Watcher.PASSED]
     machine = Booted(EXIT_7)
     with Watcher(machine.machine):
         assert signal.getsignal(signal.SIGINT) != handlers[0]
         machine.run()
     machine.close()
-    assert [signal.getsignal(number) for number in Watcher.ENDING] == handlers
+    assert [signal.getsignal(number) for number in Watcher.PASSED] == handlers
     assert signal.set_wakeup_fd(-1) == -1
 
 
@@ -164,7 +164,7 @@ def test_closing_lets_go_of_the_files(boot: Boot) -> None:
     machine.run()
     machine.close()
     with pytest.raises(OSError, match=r".*"):
-        machine.machine._wake_writer.send(b"!")
+        machine.machine._sched.wake()
 
 
 def test_a_kernel_that_does_not_come_back_is_broken_off(boot: Boot) -> None:

@@ -244,7 +244,6 @@ def test_views_go_with_the_translation(phys: PhysicalMemory, pmap: Pmap) -> None
         lambda: pmap.remove(A, A + PAGE_SIZE),
         lambda: pmap.enter(A, 0x7000 | WRITE),
         lambda: pmap.enter(A, 0x7000 | READ),
-        lambda: pmap.protect(A, B, write=False, execute=True),
         lambda: pmap.forget(0x6000, 0x7000),
         pmap.drop,
     ):
@@ -252,6 +251,15 @@ def test_views_go_with_the_translation(phys: PhysicalMemory, pmap: Pmap) -> None
         look(A)
         change()
         assert views(A) == (False, False)
+    for size, write, left in (
+        (PAGE_SIZE, False, (True, False)),
+        (B - A, False, (True, False)),
+        (B - A, True, (True, True)),
+    ):
+        pmap.enter(A, 0x6000 | WRITE)
+        look(A)
+        pmap.protect(A, A + size, write=write, execute=not write)
+        assert views(A) == left
 
 
 # Cost
@@ -347,6 +355,8 @@ EDGES = st.sampled_from([0, A, A + 0x1000, B, B + 0x1000, B + 0x20_0000, 1 << 30
         st.one_of(
             st.tuples(st.just("enter"), PAGES, st.integers(1, 200)),
             st.tuples(st.just("remove"), EDGES, EDGES),
+            st.tuples(st.just("protect"), EDGES, EDGES),
+            st.tuples(st.just("seal"), EDGES, EDGES),
             st.tuples(st.just("forget"), st.integers(1, 200), st.integers(1, 200)),
             st.tuples(st.just("drop"), st.just(0), st.just(0)),
         ),
@@ -360,12 +370,22 @@ def test_the_tables_hold_what_a_dictionary_would(steps: list[tuple[str, int, int
     for name, first, last in steps:
         match name:
             case "enter":
-                model[first] = last << 12 | READ
-                pmap.enter(first, last << 12 | READ)
+                pte = last << 12 | WRITE | EXEC_OK
+                model[first] = pte
+                pmap.enter(first, pte)
+                if last & 1 and pmap.allow_execute(first):
+                    model[first] &= ~NX
             case "remove":
                 if first < last:
                     model = {va: pte for va, pte in model.items() if not first <= va < last}
                     pmap.remove(first, last)
+            case "protect" | "seal":
+                for va in model:
+                    if first <= va < last:
+                        model[va] &= ~int(Pte.RW) if name == "protect" else ~EXEC_OK
+                        model[va] |= 0 if name == "protect" else NX
+                if first < last:
+                    pmap.protect(first, last, write=name == "seal", execute=name == "protect")
             case "forget":
                 gone = range(first, last)
                 model = {

@@ -20,6 +20,7 @@ from emu.vm.phys import PhysicalMemory
 from emu.vm.vmspace import Vmspace
 from syscalls import proc as calls
 from syscalls.args import JustReturn
+from syscalls.lwp import lwp_gettid
 
 BUFFER = 0x10000
 UNMAPPED = 0x7000_0000
@@ -33,7 +34,7 @@ def lwp() -> Iterator[Lwp]:
         space = Vmspace(phys, ABI_2011, grows=True)
         space.map_anonymous(BUFFER, BUFFER + PAGE_SIZE)
         kernel = Kernel(ABI_2011, phys, VirtualClock(), tree, print)
-        yield Lwp(Proc(kernel, space, FileTable(), pid=42, ppid=7), UnicornEngine(phys))
+        yield Lwp(Proc(kernel, space, FileTable()), UnicornEngine(phys))
 
 
 @pytest.mark.parametrize(("rval", "status"), [(0, 0), (3, 3), (256, 0), (-1, 255), (0x1FF, 255)])
@@ -77,9 +78,9 @@ def test_a_refused_extexit_ends_nothing(lwp: Lwp, how: int, addr: int, errno: Er
 
 
 def test_identity(lwp: Lwp) -> None:
-    assert calls.getpid(lwp) == 42
-    assert calls.getppid(lwp) == 7
-    assert calls.lwp_gettid(lwp) == 0
+    assert calls.getpid(lwp) == 100
+    assert calls.getppid(lwp) == 1
+    assert lwp_gettid(lwp) == 0
     for call in (
         calls.getuid,
         calls.geteuid,

@@ -84,7 +84,7 @@ def test_an_error_has_a_name(boot: Boot) -> None:
 
 def test_a_trap_that_ends_the_process_is_shown_as_that(boot: Boot) -> None:
     machine = boot(bytes.fromhex("cd80"))
-    assert traced(machine, TRAPS) == ["T_PROTFLT (err 0x402) at 0x400000 → ends the process"]
+    assert traced(machine, TRAPS) == ["T_PROTFLT (err 0x402) at 0x400000 → SIGBUS"]
 
 
 def test_an_entry_that_is_refused_is_a_call_like_any_other(boot: Boot) -> None:

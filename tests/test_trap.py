@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import pytest
-from conftest import LOAD_ADDRESS, Booted, call
+from conftest import LOAD_ADDRESS, Booted, call, step
 from test_vkernel import (
     GUEST_CODE,
     GUEST_STACK,
@@ -16,7 +16,6 @@ from test_vkernel import (
     VirtualKernel,
 )
 
-from emu import trap
 from emu.abi.errno import Errno, KernelError
 from emu.abi.frames import Trapframe
 from emu.abi.mman import Madv, Map, Prot
@@ -449,7 +448,7 @@ def go_on(lwp: Lwp) -> None:
     for _ in range(MANY_EXITS):
         if not lwp.proc.alive:
             break
-        trap.handle(lwp, lwp.cpu.run(lwp.vmspace.pmap.cr3))
+        step(lwp)
 
 
 def exhaust(phys: PhysicalMemory) -> None:

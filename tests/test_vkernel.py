@@ -5,9 +5,8 @@ from ctypes import sizeof
 from struct import pack
 
 import pytest
-from conftest import LOAD_ADDRESS, NUMBERS, Booted, call
+from conftest import LOAD_ADDRESS, NUMBERS, Booted, call, step
 
-from emu import trap
 from emu.abi.errno import Errno
 from emu.abi.frames import TRAPFRAME_FIELDS, Trapframe, Vextframe
 from emu.abi.mman import Madv, Map, Prot
@@ -87,7 +86,7 @@ class VirtualKernel:
         """Let the guest run until it is back, or the process has ended."""
         lwp = self.lwp
         while self.inside and lwp.proc.alive:
-            trap.handle(lwp, lwp.cpu.run(lwp.vmspace.pmap.cr3))
+            step(lwp)
 
     def reflected(self, at: int = TFRAME) -> Trapframe:
         return Trapframe.from_buffer_copy(self.lwp.proc.vmspace.copyin(at, sizeof(Trapframe)))
@@ -823,6 +822,6 @@ def test_frames_and_tables_are_given_back_when_the_process_lets_go(vk: VirtualKe
     vkernel = vk.lwp.proc.vkernel
     assert vkernel is not None
     used = vk.lwp.proc.kernel.phys.used
-    vkernel.release()
+    vkernel.drop()
     assert vkernel.entries == {}
     assert vk.lwp.proc.kernel.phys.used < used

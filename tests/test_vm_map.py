@@ -1,6 +1,7 @@
 """The map of an address space, checked against literal lists and a dictionary of pages."""
 
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from hypothesis import settings
@@ -12,7 +13,7 @@ from emu.abi.mman import PROT_ALL, Inherit
 from emu.abi.x86 import PAGE_SHIFT, PAGE_SIZE
 from emu.vm.phys import PhysicalMemory
 from emu.vm.vm_map import MAX_ENTRIES, VmMap, VmMapEntry
-from emu.vm.vm_object import ANONYMOUS_PAGES, AnonymousObject, ShadowObject
+from emu.vm.vm_object import ANONYMOUS_PAGES, AnonymousObject, FileObject, ShadowObject
 
 LIMIT = 0x10_0000
 
@@ -296,6 +297,190 @@ def test_a_map_is_full_at_its_limit(phys: PhysicalMemory) -> None:
         assert not vm_map.full
         vm_map.insert(VmMapEntry(number << 13, (number << 13) + PAGE_SIZE, memory, offset=0x5000))
     assert vm_map.full
+
+
+# Fork
+
+
+def chain_length(memory: object) -> int:
+    length = 0
+    while isinstance(memory, AnonymousObject):
+        length += 1
+        memory = memory.backing
+    return length
+
+
+def test_a_child_gets_each_entry_by_its_inheritance(
+    phys: PhysicalMemory, vm_map: VmMap, insert: Insert
+) -> None:
+    shared = insert(0x2000, 0x3000, inherit=Inherit.SHARE)
+    copied = insert(0x4000, 0x6000, stack_reserve=0x1000, nosync=True, nocore=True, prot=3)
+    insert(0x6000, 0x7000, inherit=Inherit.NONE)
+    pages = copied.object
+    for entry in vm_map:
+        entry.object.page(0, True)
+    child = vm_map.fork()
+    assert ranges(vm_map) == [(0x2000, 0x3000), (0x4000, 0x6000), (0x6000, 0x7000)]
+    assert ranges(child) == [(0x2000, 0x3000), (0x4000, 0x6000)]
+    theirs_shared, theirs = child
+    assert theirs_shared.object is shared.object and shared.object.refs == 2
+    assert (theirs.stack_reserve, theirs.nosync, theirs.nocore) == (0x1000, True, True)
+    assert (theirs.prot, theirs.max_prot, theirs.inherit) == (3, PROT_ALL, Inherit.COPY)
+    assert isinstance(theirs.object, ShadowObject) and isinstance(copied.object, ShadowObject)
+    assert theirs.object is not copied.object
+    assert theirs.object.backing is copied.object.backing is pages
+    assert (theirs.object.refs, copied.object.refs, pages.refs) == (1, 1, 2)
+
+
+@pytest.mark.parametrize("inherit", [Inherit.SHARE, Inherit.COPY])
+def test_a_child_has_the_same_virtual_page_table(phys: PhysicalMemory, inherit: Inherit) -> None:
+    vm_map = VmMap(LIMIT)  # abi 6.15
+    memory = AnonymousObject(phys, ANONYMOUS_PAGES)
+    vm_map.insert(
+        VmMapEntry(0x2000, 0x6000, memory, offset=0x9000, vpagetable=True, root=7, inherit=inherit)
+    )
+    (entry,) = vm_map.fork()
+    assert (entry.offset, entry.vpagetable, entry.root) == (0x9000, True, 7)
+    assert (entry.object is memory) == (inherit == Inherit.SHARE)
+
+
+def test_pieces_of_one_mapping_can_be_joined_after_a_fork(
+    phys: PhysicalMemory, vm_map: VmMap, insert: Insert
+) -> None:
+    insert(0x2000, 0x5000).object.page(0, True)
+    vm_map.clip(0x3000, 0x4000)
+    child = vm_map.fork()
+    for forked in (vm_map, child):
+        assert len({entry.object for entry in forked}) == 1
+        assert next(iter(forked)).object.refs == 3
+        forked.join(0x3000, 0x4000)
+        assert ranges(forked) == [(0x2000, 0x5000)]
+
+
+def test_two_mappings_of_one_file_part_in_a_fork(phys: PhysicalMemory, tmp_path: Path) -> None:
+    with open(tmp_path / "file", "w+b") as host_file:
+        host_file.truncate(PAGE_SIZE)
+        region = phys.map_file(host_file.fileno(), 2 << 20, writable=True)
+    file = FileObject(phys, region, PAGE_SIZE, lambda gone: None)
+    vm_map = VmMap(LIMIT)
+    for start in (0x2000, 0x4000):
+        vm_map.insert(VmMapEntry(start, start + PAGE_SIZE, file))
+    child = vm_map.fork()
+    assert len({entry.object for entry in [*vm_map, *child]}) == 4
+    assert file.refs == 4
+    for start, forked in ((0x2000, vm_map), (0x4000, child)):
+        entry = forked.lookup(start)
+        assert entry is not None
+        phys.page(entry.object.page(0, True)[0])[:4] = b"mine"
+        forked.remove(start, start + PAGE_SIZE)
+    for forked in (vm_map, child):
+        (entry,) = forked
+        assert entry.object.page(0, False) == (region.base, False)
+        forked.remove(0, LIMIT)
+    assert (file.refs, phys.used) == (0, 0)
+
+
+def test_a_shell_that_forks_ten_thousand_times_keeps_one_object(
+    phys: PhysicalMemory, vm_map: VmMap, insert: Insert
+) -> None:
+    entry = insert(0x2000, 0x6000)
+    for index in range(4):
+        entry.object.page(index, True)
+    for number in range(10_000):
+        child = vm_map.fork()
+        (theirs,) = child
+        entry.object.page(number % 4, True)
+        theirs.object.page(number % 3, True)
+        assert chain_length(entry.object) == 2
+        assert phys.used <= 6 * PAGE_SIZE
+        child.remove(0, LIMIT)
+        assert chain_length(entry.object) == 1
+        assert phys.used == 4 * PAGE_SIZE
+    vm_map.remove(0, LIMIT)
+    assert phys.used == 0
+
+
+def test_parents_that_exit_first_leave_one_object(
+    phys: PhysicalMemory, vm_map: VmMap, insert: Insert
+) -> None:
+    first = insert(0x2000, 0x6000)
+    for index in range(4):
+        first.object.page(index, True)
+    for number in range(1_000):
+        child = vm_map.fork()
+        grandchild = child.fork()
+        for forked in (vm_map, child, grandchild):
+            (entry,) = forked
+            entry.object.page(number % 4, True)
+            assert chain_length(entry.object) <= 3
+        vm_map.remove(0, LIMIT)
+        child.remove(0, LIMIT)
+        vm_map = grandchild
+        (entry,) = vm_map
+        assert chain_length(entry.object) == 1
+        assert phys.used == 4 * PAGE_SIZE
+    vm_map.remove(0, LIMIT)
+    assert phys.used == 0
+
+
+def test_a_parent_that_does_not_write_may_have_many_children(
+    phys: PhysicalMemory, vm_map: VmMap, insert: Insert
+) -> None:
+    entry = insert(0x2000, 0x6000)
+    entry.object.page(0, True)
+    children = [vm_map.fork() for _ in range(100)]
+    assert chain_length(entry.object) == 2
+    for child in children:
+        (theirs,) = child
+        assert chain_length(theirs.object) == 2
+        child.remove(0, LIMIT)
+    assert chain_length(entry.object) == 1
+
+
+def test_removing_what_a_child_shares_or_copied_takes_nothing_from_it(
+    phys: PhysicalMemory, vm_map: VmMap, insert: Insert
+) -> None:
+    insert(0x2000, 0x4000, inherit=Inherit.SHARE)
+    insert(0x4000, 0x6000)
+    for entry in vm_map:
+        for index in range(2):
+            phys.page(entry.object.page(index, True)[0])[:4] = b"kept"
+    child = vm_map.fork()
+    vm_map.remove(0x3000, 0x5000)
+    for entry in child:
+        for index in range(2):
+            assert bytes(phys.page(entry.object.page(index, False)[0])[:4]) == b"kept"
+    assert phys.used == 4 * PAGE_SIZE
+
+
+def test_memory_does_not_join_a_shadow_or_become_part_of_one(
+    phys: PhysicalMemory, vm_map: VmMap, insert: Insert
+) -> None:
+    insert(0x2000, 0x3000).object.page(0, True)
+    child = vm_map.fork()
+    insert(0x3000, 0x4000)
+    assert ranges(vm_map) == [(0x2000, 0x3000), (0x3000, 0x4000)]
+    file = AnonymousObject(phys, 1)
+    file.refs = 1
+    vm_map.insert(VmMapEntry(0x4000, 0x5000, ShadowObject(phys, file)))
+    assert ranges(vm_map) == [(0x2000, 0x3000), (0x3000, 0x4000), (0x4000, 0x5000)]
+    child.remove(0, LIMIT)
+    vm_map.remove(0x3000, LIMIT)
+    insert(0x3000, 0x4000)  # the shadow stands alone again
+    assert ranges(vm_map) == [(0x2000, 0x4000)]
+
+
+def test_what_was_unmapped_while_a_child_saw_it_does_not_show_later(
+    phys: PhysicalMemory, vm_map: VmMap, insert: Insert
+) -> None:
+    entry = insert(0x2000, 0x4000)
+    phys.page(entry.object.page(1, True)[0])[:] = b"x" * PAGE_SIZE
+    child = vm_map.fork()
+    vm_map.remove(0x3000, 0x4000)
+    child.remove(0, LIMIT)
+    insert(0x3000, 0x4000)
+    assert ranges(vm_map) == [(0x2000, 0x4000)]
+    assert bytes(phys.page(entry.object.page(1, False)[0])) == bytes(PAGE_SIZE)
 
 
 # Against a dictionary: page of the address space → (what was written there, prot)

@@ -197,3 +197,194 @@ def test_a_private_copy_gives_back_its_pages_and_then_the_file(
     private.deref()
     assert phys.used == 0
     assert mapped.released == [mapped.object]
+
+
+# Copies of memory
+
+
+def chain(phys: PhysicalMemory, length: int) -> list[AnonymousObject]:
+    """Return anonymous memory of 8 pages and `length` shadows, each on the one before.
+
+    Something refers to every one of them.
+    """
+    objects = [AnonymousObject(phys, 8)]
+    for _ in range(length):
+        objects.append(ShadowObject(phys, objects[-1]))
+    for memory in objects:
+        memory.refs += 1
+    return objects
+
+
+def fill(phys: PhysicalMemory, memory: AnonymousObject, index: int, text: bytes) -> int:
+    pa, writable = memory.page(index, True)
+    assert writable
+    phys.page(pa)[: len(text)] = text
+    return pa
+
+
+def text(phys: PhysicalMemory, memory: AnonymousObject, index: int) -> bytes:
+    pa, _ = memory.page(index, False)
+    return bytes(phys.page(pa)[:4])
+
+
+def test_a_page_that_is_nowhere_becomes_zero_in_the_top_object(phys: PhysicalMemory) -> None:
+    bottom, middle, top = chain(phys, 2)
+    pa, writable = top.page(3, False)
+    assert writable
+    assert (bottom.pages, middle.pages, top.pages) == ({}, {}, {3: pa})
+    assert refused(top.page, 8) is KernReturn.PROTECTION_FAILURE
+
+
+def test_a_page_of_a_lower_object_is_copied_into_the_top_when_written(
+    phys: PhysicalMemory,
+) -> None:
+    bottom, middle, top = chain(phys, 2)
+    below = fill(phys, bottom, 3, b"deep")
+    assert top.page(3, False) == (below, False)
+    copy = fill(phys, top, 3, b"top!")
+    assert top.page(3, False) == (copy, True)
+    assert [text(phys, memory, 3) for memory in (middle, top)] == [b"deep", b"top!"]
+    assert middle.pages == {}
+
+
+def test_the_nearest_page_shows(phys: PhysicalMemory) -> None:
+    bottom, middle, top = chain(phys, 2)
+    fill(phys, bottom, 3, b"deep")
+    near = fill(phys, middle, 3, b"near")
+    assert top.page(3, False) == (near, False)
+
+
+def test_a_chain_may_be_longer_than_the_stack_is_deep(phys: PhysicalMemory) -> None:
+    objects = chain(phys, 3000)
+    pa = fill(phys, objects[0], 5, b"deep")
+    assert objects[-1].page(5, False) == (pa, False)
+    fill(phys, objects[-1], 6, b"top!")
+    assert sorted(objects[-1].resident(0, 8)) == [5, 6]
+    for memory in objects[:-1]:
+        memory.refs -= 1  # without a collapse
+    objects[-1].deref()
+    assert phys.used == 0
+
+
+def test_a_shadow_without_memory_for_its_copy_changes_nothing() -> None:
+    phys = PhysicalMemory(2 * PAGE_SIZE)
+    bottom, top = chain(phys, 1)
+    pa, _ = bottom.page(0, True)
+    with pytest.raises(KernelError):
+        top.page(0, True)
+    assert top.page(0, False) == (pa, False)
+    assert top.pages == {}
+
+
+@pytest.mark.parametrize("below, above", [(7, 2), (2, 7)], ids=["more below", "more above"])
+def test_an_object_that_one_shadow_still_refers_to_becomes_one_with_it(
+    phys: PhysicalMemory, below: int, above: int
+) -> None:
+    bottom, middle, top = chain(phys, 2)
+    for index in range(below):
+        fill(phys, middle, index, b"old%d" % index)
+    for index in range(1, above):
+        fill(phys, top, index, b"new%d" % index)
+    shown = [text(phys, top, index) for index in range(max(below, above))]
+    middle.deref()
+    assert top.backing is bottom and bottom.shadows == {top}
+    assert (bottom.refs, top.refs) == (2, 1)
+    assert [text(phys, top, index) for index in range(max(below, above))] == shown
+    assert phys.used == max(below, above) * PAGE_SIZE
+    bottom.deref()
+    assert top.backing is None
+    top.deref()
+    assert phys.used == 0
+
+
+def test_becoming_one_costs_the_fewer_pages(phys: PhysicalMemory) -> None:
+    bottom, top = chain(phys, 1)
+    for index in range(7):
+        bottom.page(index, True)
+    many = bottom.pages
+    top.page(7, True)
+    bottom.deref()
+    assert top.pages is many
+    assert sorted(many) == [0, 1, 2, 3, 4, 5, 6, 7]
+
+    bottom, top = chain(phys, 1)
+    for index in range(7):
+        top.page(index, True)
+    many = top.pages
+    bottom.page(7, True)
+    bottom.deref()
+    assert top.pages is many
+    assert sorted(many) == [0, 1, 2, 3, 4, 5, 6, 7]
+
+
+def test_an_object_with_two_shadows_or_a_mapping_stays(phys: PhysicalMemory) -> None:
+    bottom, one = chain(phys, 1)
+    other = ShadowObject(phys, bottom)
+    other.refs = 1
+    bottom.deref()
+    assert one.backing is other.backing is bottom
+    bottom.refs += 1
+    other.deref()
+    assert one.backing is bottom
+    assert bottom.shadows == {one}
+
+
+def test_a_private_copy_of_a_file_becomes_one_with_its_shadow_and_the_file_stays_below(
+    phys: PhysicalMemory, mapped: Mapped
+) -> None:
+    private = ShadowObject(phys, mapped.object)
+    private.refs = 1
+    fill(phys, private, 0, b"mine")
+    shadow = ShadowObject(phys, private)
+    shadow.refs = 1
+    private.deref()
+    assert shadow.backing is mapped.object and mapped.object.refs == 1
+    assert [text(phys, shadow, index) for index in (0, 1)] == [b"mine", b"2222"]
+    assert refused(shadow.page, 3) is KernReturn.PROTECTION_FAILURE
+    shadow.deref()
+    assert mapped.released == [mapped.object]
+    assert phys.used == 0
+
+
+def test_pages_that_others_may_see_are_not_discarded(phys: PhysicalMemory) -> None:
+    bottom, top = chain(phys, 1)
+    for memory in (bottom, top):
+        fill(phys, memory, 0, b"mine")
+    bottom.discard(0, 8)
+    assert [*bottom.pages] == [0]  # it stands under a shadow
+    top.discard(0, 8)
+    assert [*top.pages] == []
+    fill(phys, top, 0, b"mine")
+    top.aliased = True
+    top.discard(0, 8)
+    assert [*top.pages] == [0]  # another address space shows it
+
+
+def test_a_copy_of_what_was_not_written_since_the_last_copy_makes_no_chain(
+    phys: PhysicalMemory,
+) -> None:
+    bottom, top = chain(phys, 1)
+    fill(phys, bottom, 0, b"old!")
+    ours, theirs = top.copy()
+    assert ours is top
+    assert theirs.backing is bottom and theirs.size == 8
+    fill(phys, top, 0, b"new!")
+    ours, theirs = top.copy()
+    assert ours.backing is theirs.backing is top
+    assert top.shadows == {ours, theirs}
+
+
+def test_when_a_shared_page_is_copied_nobody_keeps_the_old_one(phys: PhysicalMemory) -> None:
+    bottom, top = chain(phys, 1)
+    old = fill(phys, bottom, 3, b"old!")
+    kept = fill(phys, bottom, 4, b"kept")
+    spaces = [Pmap(phys), Pmap(phys)]
+    for pmap in spaces:
+        pmap.enter(0x3000, old | READ)
+        pmap.enter(0x4000, kept | READ)
+    top.aliased = True
+    fill(phys, top, 3, b"new!")
+    assert [pmap.extract(0x3000) for pmap in spaces] == [None, None]
+    top.aliased = False
+    fill(phys, top, 4, b"new!")
+    assert [pmap.extract(0x4000) for pmap in spaces] == [kept, kept]

@@ -597,3 +597,190 @@ def test_msync_wants_everything_mapped(space: Vmspace) -> None:
     space.check_mapped(A, 0)
     for addr, size in ((A, 0x4000), (HOLE, 1), (HOLE, 0), (A, (1 << 64) - 1)):
         assert refusal(space.check_mapped, addr, size) is Errno.EINVAL
+
+
+# fork
+
+
+def test_a_child_sees_what_its_parent_saw_and_neither_sees_the_other_write(
+    space: Vmspace,
+) -> None:
+    space.copyout(A, b"before")
+    child = space.fork()
+    assert child.copyin(A, 6) == space.copyin(A, 6) == b"before"
+    space.copyout(A, b"parent")
+    assert child.copyin(A, 6) == b"before"
+    child.copyout(A, b"child!")
+    space.copyout(A + PAGE_SIZE, b"after!")
+    assert space.copyin(A, 6) == b"parent"
+    assert child.copyin(A, 6) == b"child!"
+    assert child.copyin(A + PAGE_SIZE, 6) == bytes(6)
+
+
+def test_a_fork_costs_a_root_and_shares_every_page(phys: PhysicalMemory, space: Vmspace) -> None:
+    space.copyout(A, b"x" * 3 * PAGE_SIZE)
+    before = phys.used
+    child = space.fork()
+    assert phys.used == before + PAGE_SIZE
+    child.copyin(A, 3 * PAGE_SIZE)
+    assert phys.used == before + 4 * PAGE_SIZE  # its tables
+    child.copyout(A, b"y")
+    assert phys.used == before + 5 * PAGE_SIZE
+    space.destroy()
+    child.destroy()
+    assert phys.used == 0
+
+
+def test_a_fork_takes_the_right_to_write_and_drops_nothing(space: Vmspace) -> None:
+    space.map_anonymous(HOLE, HOLE + PAGE_SIZE, inherit=Inherit.SHARE)
+    space.copyout(A, b"x" * 4 * PAGE_SIZE)
+    before = [space.pmap.lookup(A + at) for at in range(0, 0x4000, PAGE_SIZE)]
+    space.fork()
+    after = [space.pmap.lookup(A + at) for at in range(0, 0x4000, PAGE_SIZE)]
+    rw = int(Pte.RW)  # abi 7.5: a write is tf_err 7 now, not 6
+    assert after == [before[0] ^ rw, before[1] ^ rw, before[2] ^ rw, before[3]]
+
+
+def test_no_stack_grows_in_the_copy_of_a_vmspace(space: Vmspace) -> None:
+    inner = space.empty()
+    inner.map_stack(STACK, STACK_TOP, PROT_ALL)
+    assert refusal(inner.fork().copyout, STACK_TOP - 0x2_0001, b"x") is Errno.EFAULT
+
+
+def test_shared_memory_stays_shared(space: Vmspace) -> None:
+    space.minherit(A, 0x3000, Inherit.SHARE)
+    space.copyout(A, b"before")
+    child = space.fork()
+    child.copyout(A, b"child!")
+    assert space.copyin(A, 6) == b"child!"
+    space.copyout(A + PAGE_SIZE, b"parent")
+    assert child.copyin(A + PAGE_SIZE, 6) == b"parent"
+    space.destroy()
+    assert child.copyin(A, 6) == b"child!"
+
+
+def test_what_is_not_inherited_is_not_there(space: Vmspace) -> None:
+    space.copyout(A, b"before")
+    space.minherit(A, 0x1000, Inherit.NONE)
+    child = space.fork()
+    assert refusal(child.copyin, A, 1) is Errno.EFAULT
+    assert space.copyin(A, 6) == b"before"
+    space.copyout(A, b"after!")
+    assert space.copyin(A, 6) == b"after!"
+
+
+def test_memory_shared_after_a_fork_is_shared_from_then_on(space: Vmspace) -> None:
+    space.copyout(A, b"before")
+    first = space.fork()
+    space.minherit(A, 0x1000, Inherit.SHARE)
+    second = space.fork()
+    assert second.copyin(A, 6) == space.copyin(A, 6) == first.copyin(A, 6) == b"before"
+    space.copyout(A, b"parent")  # copies the page; who has read the old one sees the new one
+    assert second.copyin(A, 6) == b"parent"
+    second.copyout(A, b"second")
+    assert space.copyin(A, 6) == b"second"
+    assert first.copyin(A, 6) == b"before"
+
+
+def test_a_child_whose_shared_memory_is_copied_again_sees_the_others_write_until_it_does(
+    space: Vmspace,
+) -> None:
+    """vm_map_copy_entry: the copies stand on the object that a third space still writes to."""
+    space.minherit(A, 0x1000, Inherit.SHARE)
+    space.copyout(A, b"before")
+    writer = space.fork()
+    space.minherit(A, 0x1000, Inherit.COPY)
+    child = space.fork()
+    child.copyout(A, b"child!")
+    writer.copyout(A, b"writer")
+    assert space.copyin(A, 6) == b"writer"
+    assert child.copyin(A, 6) == b"child!"
+    space.copyout(A, b"parent")
+    assert writer.copyin(A, 6) == b"writer"
+
+
+def test_a_private_virtual_page_table_is_copied_with_its_pages(
+    phys: PhysicalMemory, space: Vmspace
+) -> None:
+    """abi 6.15.  Page 1 is the table and what it leads to, at both addresses."""
+    entry = map_table(phys, space, 0, 2)
+    entry.root = 1 << 12 | V_R_W
+    table, _ = entry.object.page(1, True)
+    for slot in (0, 8):
+        phys.write_u64(table + slot, entry.root)
+    assert space.copyin(16, 6) == space.copyin(0x1010, 6) == bytes(6)
+    child = space.fork()
+    space.copyout(16, b"parent")
+    assert space.copyin(0x1010, 6) == b"parent"
+    assert child.copyin(16, 6) == child.copyin(0x1010, 6) == bytes(6)
+    child.copyout(0x1010, b"child!")
+    assert space.copyin(16, 6) == b"parent"
+
+
+def test_a_stack_grows_in_a_child_too(stack: Vmspace) -> None:
+    child = stack.fork()
+    child.copyout(STACK_TOP - 0x2_0001, b"x")
+    assert stack_starts(child) == [STACK_TOP - 0x4_0000, STACK_TOP - 0x2_0000]
+    assert stack_starts(stack) == [STACK_TOP - 0x2_0000]
+
+
+def test_a_fork_without_a_frame_for_the_root_changes_nothing() -> None:
+    phys = PhysicalMemory(8 * PAGE_SIZE)
+    space = Vmspace(phys, ABI_2011, grows=False)
+    space.map_anonymous(A, A + 3 * PAGE_SIZE)
+    space.copyout(A, b"x" * 3 * PAGE_SIZE)
+    assert phys.used == 7 * PAGE_SIZE
+    memory = [(entry.object, entry.object.refs) for entry in space.map]
+    assert refusal(space.fork) is Errno.ENOMEM
+    assert [(entry.object, entry.object.refs) for entry in space.map] == memory
+    space.copyout(A, b"y")
+    assert space.copyin(A, 2) == b"yx"
+    space.destroy()
+    assert phys.used == 0
+
+
+def test_a_page_is_copied_though_its_own_tables_are_given_up_for_the_frame() -> None:
+    phys = PhysicalMemory(64 * PAGE_SIZE)
+    space = Vmspace(phys, ABI_2011, grows=False)
+    space.map_anonymous(A, A + (40 << 21))
+    for number in range(22):
+        space.copyout(A + (number << 21), b"before")
+    child = space.fork()
+    spare = []
+    while phys.used < 63 * PAGE_SIZE:
+        spare.append(phys.alloc())
+    assert space.pmap.extract(A) is not None
+    space.copyout(A, b"parent")
+    assert space.copyin(A, 6) == b"parent"
+    assert space.pmap.extract(A + (1 << 21)) is None
+    assert child.copyin(A, 6) == space.copyin(A + (1 << 21), 6) == b"before"
+    for pa in spare:
+        phys.free(pa)
+    space.destroy()
+    child.destroy()
+    assert phys.used == 0
+
+
+def test_a_copy_that_finds_no_frame_is_enomem_and_loses_nothing() -> None:
+    phys = PhysicalMemory(32 * PAGE_SIZE)
+    space = Vmspace(phys, ABI_2011, grows=False)
+    space.map_anonymous(A, A + 16 * PAGE_SIZE)
+    space.copyout(A, b"x" * 16 * PAGE_SIZE)
+    child = space.fork()
+    assert refusal(space.copyout, A, b"y" * 16 * PAGE_SIZE) is Errno.ENOMEM
+    child.drop()
+    space.copyout(A, b"y" * 16 * PAGE_SIZE)
+    assert phys.used <= 20 * PAGE_SIZE
+    space.drop()
+    assert phys.used == 0
+
+
+def test_a_space_goes_with_the_last_process_that_shares_it(
+    phys: PhysicalMemory, space: Vmspace
+) -> None:
+    space.copyout(A, b"x")
+    space.hold()
+    space.drop()
+    assert space.copyin(A, 1) == b"x"
+    space.drop()
+    assert phys.used == 0

@@ -34,17 +34,6 @@ ARG_MAX = 262_144
 SPARE_USRSPACE = 256
 """Bytes left free between the strings and the signal trampoline."""
 
-SIGCODE = bytes.fromhex(
-    "ff1424"  # call *SIGF_HANDLER(%rsp)
-    "488d7c2408"  # lea SIGF_UC(%rsp), %rdi
-    "6a00"  # push $0, the return address of a C stub
-    "48c7c058010000"  # mov $344, %rax: sigreturn
-    "0f05"  # syscall
-    "f4"  # hlt: sigreturn does not return
-    "ebfd"  # jmp to the hlt
-).ljust(32, b"\x90")
-"""The signal trampoline, right below ps_strings."""
-
 
 class ElfType(IntEnum):
     REL = 1

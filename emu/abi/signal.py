@@ -1,6 +1,13 @@
 """<sys/signal.h>: signal numbers, codes and default actions."""
 
-from enum import Enum, IntEnum
+from enum import Enum, IntEnum, IntFlag
+
+SIG_DFL = 0
+SIG_IGN = 1
+SIG_MAX = 128
+"""Signals are numbered from 1 to this."""
+SIGSET_SIZE = 16
+"""Bytes of a sigset_t: bit N-1 stands for signal N."""
 
 
 class Signal(IntEnum):
@@ -48,8 +55,14 @@ class Action(Enum):
 
 
 def default_action(signal: int) -> Action:
-    """Return what the original does when nobody catches `signal` (kern_sig.c:140)."""
-    return _DEFAULTS.get(signal, Action.IGNORE)
+    """Return what the original does when nobody catches `signal` (kern_sig.c:140).
+
+    Its table ends at 63; what has no entry there ends the process.
+    """
+    return _DEFAULTS.get(signal, Action.IGNORE if signal < _NSIG else Action.TERMINATE)
+
+
+_NSIG = 64
 
 
 _DEFAULTS: dict[int, Action] = {
@@ -87,6 +100,34 @@ _DEFAULTS: dict[int, Action] = {
     ),
     **dict.fromkeys((Signal.STOP, Signal.TSTP, Signal.TTIN, Signal.TTOU), Action.STOP),
 }
+
+
+class SaFlag(IntFlag):
+    """sa_flags."""
+
+    ONSTACK = 0x0001
+    RESTART = 0x0002
+    RESETHAND = 0x0004
+    NOCLDSTOP = 0x0008
+    NODEFER = 0x0010
+    NOCLDWAIT = 0x0020
+    SIGINFO = 0x0040
+    MAILBOX = 0x1000
+
+
+class SsFlag(IntFlag):
+    """ss_flags of a stack_t."""
+
+    ONSTACK = 1
+    DISABLE = 4
+
+
+class SigHow(IntEnum):
+    """How sigprocmask(2) changes the mask."""
+
+    BLOCK = 1
+    UNBLOCK = 2
+    SETMASK = 3
 
 
 class IllCode(IntEnum):

@@ -1,6 +1,7 @@
 """Structures the kernel exchanges with programs, in their C layout.
 
-<sys/time.h>, <sys/uio.h>, <sys/stat.h>, <sys/ttycom.h>, <sys/_termios.h>, <sys/dirent.h>.
+<sys/time.h>, <sys/lwp.h>, <sys/uio.h>, <sys/stat.h>, <sys/ttycom.h>, <sys/_termios.h>,
+<sys/dirent.h>.
 """
 
 from ctypes import (
@@ -28,6 +29,31 @@ class Timeval(LittleEndianStructure):
 
     tv_sec: int
     tv_usec: int
+
+
+class Itimerval(LittleEndianStructure):
+    _fields_ = [("it_interval", Timeval), ("it_value", Timeval)]
+
+    it_interval: Timeval
+    it_value: Timeval
+
+
+class LwpParams(LittleEndianStructure):
+    """What lwp_create(2) is given."""
+
+    _fields_ = [
+        ("func", c_uint64),
+        ("arg", c_uint64),
+        ("stack", c_uint64),
+        ("tid1", c_uint64),
+        ("tid2", c_uint64),
+    ]
+
+    func: int
+    arg: int
+    stack: int
+    tid1: int
+    tid2: int
 
 
 class Iovec(LittleEndianStructure):

@@ -1,4 +1,4 @@
-"""<sys/time.h>: which clock clock_gettime(2) is asked for."""
+"""<sys/time.h>: which clock clock_gettime(2) is asked for, which timer setitimer(2) sets."""
 
 from enum import IntEnum
 
@@ -8,3 +8,9 @@ class ClockId(IntEnum):
     VIRTUAL = 1
     PROF = 2
     MONOTONIC = 4
+
+
+class Itimer(IntEnum):
+    REAL = 0
+    VIRTUAL = 1
+    PROF = 2

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
 
+from emu.abi.sigframe import Sigframe, Sigframe2011, Sigframe2014
 from emu.abi.signal import BusCode, SegvCode, Signal, TrapCode
 from emu.abi.vkernel import VPTE_2011, VPTE_2014, VPTE_2020, VpteFormat
 
@@ -30,6 +31,8 @@ class AbiVersion:
     breakpoint_code: TrapCode
     stack_fault_code: BusCode
     syscall_return: SyscallReturn
+    sigframe: Sigframe
+    mailbox: bool  # SA_MAILBOX exists
 
 
 ABI_2011 = AbiVersion(
@@ -45,6 +48,8 @@ ABI_2011 = AbiVersion(
     breakpoint_code=TrapCode.TRACE,
     stack_fault_code=BusCode.OBJERR,
     syscall_return=SyscallReturn.IRETQ,
+    sigframe=Sigframe2011,
+    mailbox=True,
 )
 
 ABI_2014 = AbiVersion(
@@ -60,6 +65,8 @@ ABI_2014 = AbiVersion(
     breakpoint_code=TrapCode.BRKPT,
     stack_fault_code=BusCode.ADRERR,
     syscall_return=SyscallReturn.SYSRET,
+    sigframe=Sigframe2014,
+    mailbox=False,
 )
 
 ABI_2020 = AbiVersion(
@@ -75,6 +82,8 @@ ABI_2020 = AbiVersion(
     breakpoint_code=TrapCode.BRKPT,
     stack_fault_code=BusCode.ADRERR,
     syscall_return=SyscallReturn.SYSRET_R10_CLEAR,
+    sigframe=Sigframe2014,
+    mailbox=False,
 )
 
 VERSIONS: Mapping[str, AbiVersion] = {abi.name: abi for abi in (ABI_2011, ABI_2014, ABI_2020)}

@@ -59,6 +59,7 @@ class Rflags(IntFlag):
 
 
 RFLAGS_USER = 0x202
+RFLAGS_USERCHANGE = 0x244DD5  # what sigreturn lets a program set (PSL_USERCHANGE)
 RFLAGS_SANITISE = 0x274DD5  # what vmspace_ctl(RUN) keeps of tf_rflags (cpu_sanitize_frame)
 
 USER_CS = 0x2B

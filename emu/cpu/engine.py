@@ -61,7 +61,7 @@ class CpuEngine(Protocol):
         ...
 
     def store(self) -> None:
-        """Complete the frame after a PAGE_FAULT exit."""
+        """Complete the frame after a PAGE_FAULT exit; do nothing if it is complete."""
         ...
 
     def load(self) -> None:

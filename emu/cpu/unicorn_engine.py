@@ -134,6 +134,7 @@ class UnicornEngine:
         self._final = False
         self._rf = 0  # what RF is until the next instruction has completed
         self._refused = False
+        self._partial = False  # only part of the registers has been put into the frame
         self._swap: SwappedCallback | None = None
 
         self._handle = open_engine()
@@ -176,6 +177,7 @@ class UnicornEngine:
         words = self._words
         if words[KICK]:
             return self._kicked_before_start()
+        self._partial = False
         while True:
             start = self._start_count() if self._armed else 0
             error = emu_start(*self._start)
@@ -228,6 +230,7 @@ class UnicornEngine:
             # To IRET and far RET the engine reads the stack as a supervisor would.
             slots[_ERR] = code | _USER
             self._rf = _RF
+            self._partial = True
             if self._fault_rflags.value & _VM:
                 self._leave_virtual_8086()
             return _EXIT_PAGE_FAULT
@@ -327,9 +330,11 @@ class UnicornEngine:
     # ---- registers
 
     def store(self) -> None:
-        self._store_registers(_RF)
+        if self._partial:
+            self._store_registers(_RF)
 
     def _store_registers(self, rf: int) -> None:
+        self._partial = False
         reg_read_batch(*self._all_registers)
         slots = self._slots
         if slots[_RFLAGS] & _VM:
@@ -359,6 +364,7 @@ class UnicornEngine:
         return rflags
 
     def load(self) -> None:
+        self._partial = False
         rflags = self._slots[_RFLAGS]
         if rflags & _NOT_LOADED:
             self._safe_rflags.value = rflags & ~_NOT_LOADED

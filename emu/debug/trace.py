@@ -7,6 +7,7 @@ and changes nothing that the guest could see.
 from collections.abc import Callable
 
 from emu.abi.errno import Errno
+from emu.abi.signal import Signal
 from emu.abi.vkernel import Trap
 from emu.abi.x86 import U32_MASK, U64_MASK, Pgex, Rflags
 from emu.cpu.engine import Exit
@@ -66,9 +67,12 @@ class Tracer:
                 hardware_says_write(lwp)
         text = _guest_call(lwp) if reason is Exit.SYSCALL else trap_text(lwp)
         rip = lwp.frame.rip
+        signals = lwp.proc.usage.signals
         handle(lwp, reason)
-        if not lwp.proc.alive:
-            outcome, event = "ends the process", TRAPS
+        if lwp.proc.usage.signals != signals:
+            outcome, event = f"handler of {_signal_name(lwp.frame.rdi)}", TRAPS
+        elif lwp.fault[0]:
+            outcome, event = _signal_name(lwp.fault[0]), TRAPS
         elif inside is not None and _inside(lwp) is None:
             outcome, event = "to the virtual kernel", TRAPS
         else:
@@ -126,6 +130,10 @@ def trap_text(lwp: Lwp) -> str:
 def _guest_call(lwp: Lwp) -> str:
     registers = ", ".join(f"{name} {getattr(lwp.frame, name):#x}" for name in _GUEST_REGISTERS)
     return f"T_FAST_SYSCALL ({registers})"
+
+
+def _signal_name(number: int) -> str:
+    return f"SIG{Signal(number).name}"
 
 
 def _result(lwp: Lwp) -> str:

@@ -1,10 +1,9 @@
-"""Time as guests see it, and sleeping in the host until there is input.
+"""Time as guests see it.
 
 Every time a guest can observe comes from one Clock.  With the virtual one, time depends only on
 what was executed: two runs with the same input see the same times.
 """
 
-import select
 import time
 from typing import Protocol
 
@@ -18,15 +17,7 @@ CPUTIMER_FREQ = 1_000_000
 """Ticks per second of the hardware counter that programs read as kern.cputimer.clock."""
 
 
-class Interrupted(Exception):
-    """The run must end (Ctrl-C, --timeout); the wait was given up.  Not a signal to the guest."""
-
-
 class Clock(Protocol):
-    """`wake_fd` becomes readable when the run must end; a clock never reads from it."""
-
-    wake_fd: int | None
-
     def now_ns(self) -> int:
         """Return the nanoseconds since 1970-01-01 00:00:00 UTC."""
         ...
@@ -35,12 +26,15 @@ class Clock(Protocol):
         """Return the nanoseconds since some moment before the run; it never goes back."""
         ...
 
-    def wait_readable(self, fd: int) -> None:
-        """Sleep in the host until reading `fd` would not block; at once if it would not now.
+    def patience(self, deadline: int | None) -> int | None:
+        """Return how many milliseconds to sleep in the host for the monotonic time `deadline`.
 
-        End of file and errors are readable, and so is always a regular file.
-        Raise Interrupted if the run must end.
+        None stands for ever, both ways.
         """
+        ...
+
+    def skip_to(self, deadline: int) -> None:
+        """Nothing happened until the monotonic time `deadline`."""
         ...
 
     def charge_call(self) -> None:
@@ -55,10 +49,7 @@ class Clock(Protocol):
 class HostClock:
     """The host's own time."""
 
-    __slots__ = ("wake_fd",)
-
-    def __init__(self, wake_fd: int | None = None) -> None:
-        self.wake_fd = wake_fd
+    __slots__ = ()
 
     def now_ns(self) -> int:
         return time.time_ns()
@@ -66,8 +57,14 @@ class HostClock:
     def monotonic_ns(self) -> int:
         return time.monotonic_ns()
 
-    def wait_readable(self, fd: int) -> None:
-        _wait_readable(fd, self.wake_fd)
+    def patience(self, deadline: int | None) -> int | None:
+        if deadline is None:
+            return None
+        # Rounded up, so that the time has come when the sleep is over.
+        return max(-(-(deadline - time.monotonic_ns()) // 1_000_000), 0)
+
+    def skip_to(self, deadline: int) -> None:
+        """The host's time passes by itself."""
 
     def charge_call(self) -> None:
         """The host's time passes by itself."""
@@ -79,15 +76,15 @@ class HostClock:
 class VirtualClock:
     """Time that advances by what is executed, from `epoch_ns` on.
 
-    Waiting for input costs the guest nothing: how long a person types is not reproducible.
+    When everybody sleeps it jumps to the next deadline.  Waiting for input costs the guest
+    nothing: how long a person types is not reproducible.
     """
 
-    __slots__ = ("_elapsed", "_epoch", "wake_fd")
+    __slots__ = ("_elapsed", "_epoch")
 
-    def __init__(self, epoch_ns: int = EPOCH_NS, wake_fd: int | None = None) -> None:
+    def __init__(self, epoch_ns: int = EPOCH_NS) -> None:
         self._epoch = epoch_ns
         self._elapsed = 0
-        self.wake_fd = wake_fd
 
     def now_ns(self) -> int:
         return self._epoch + self._elapsed
@@ -95,8 +92,11 @@ class VirtualClock:
     def monotonic_ns(self) -> int:
         return self._elapsed
 
-    def wait_readable(self, fd: int) -> None:
-        _wait_readable(fd, self.wake_fd)
+    def patience(self, deadline: int | None) -> int | None:
+        return None if deadline is None else 0
+
+    def skip_to(self, deadline: int) -> None:
+        self._elapsed = max(self._elapsed, deadline)
 
     def charge_call(self) -> None:
         self._elapsed += CALL_NS
@@ -108,17 +108,3 @@ class VirtualClock:
         """Return the time as RDTSC shows it.  Reading costs a block, so that a loop gets on."""
         self.charge_blocks(1)
         return self._elapsed
-
-
-def _wait_readable(fd: int, wake_fd: int | None) -> None:
-    watched = [fd] if wake_fd is None else [fd, wake_fd]
-    if hasattr(select, "poll"):
-        poll = select.poll()
-        for each in watched:
-            poll.register(each, select.POLLIN)
-        # Whatever else poll reports (hang-up, error, not open), the read that follows will tell.
-        ready = [each for each, _ in poll.poll()]
-    else:
-        ready, _, _ = select.select(watched, [], [])
-    if wake_fd in ready:
-        raise Interrupted

@@ -9,6 +9,7 @@ import fcntl
 import os
 import select
 from dataclasses import dataclass
+from stat import S_ISREG
 from typing import Protocol
 
 from emu.abi.errno import Errno, KernelError
@@ -17,6 +18,7 @@ from emu.abi.ioctl import Ioctl
 from emu.abi.structs import Stat, Timespec
 from emu.abi.x86 import PAGE_SIZE
 from emu.kern.host import host_errors
+from emu.kern.sched import READABLE, WRITABLE, Sleep
 from emu.kern.tty import Tty, input_pending
 from emu.vm.phys import PhysicalMemory
 from emu.vm.vm_object import VmObject
@@ -24,6 +26,8 @@ from emu.vm.vm_object import VmObject
 MAX_FILES = 1024
 """How many descriptors a process may have (RLIMIT_NOFILE)."""
 MAX_OFFSET = (1 << 63) - 1
+PIPE_BUF = 512
+"""What a pipe takes at once, on every host, when it takes anything."""
 
 # Plain integers: the operators of an IntFlag are a hundred times slower.
 _KEPT = int(OPEN_KEPT)
@@ -38,12 +42,16 @@ class Node(Protocol):
     """What a descriptor stands for (struct fileops).  A subclass overrides what it can do.
 
     `seekable`: a vnode in the original, with positions.  `signals`: may send SIGIO to an owner.
-    `host_fd`: to be waited for before a read, or None if a read never waits.
+    `waits`: a read returns what is there, and waits if that is nothing.  `piece`: the most that
+    one write() is given; it must not block when can_write() has said yes.  `inherited`: a child
+    process gets it.
     """
 
     seekable: bool = False
     signals: bool = False
-    host_fd: int | None = None
+    waits: bool = False
+    piece: int = 1 << 20
+    inherited: bool = True
     is_zero_device: bool = False
 
     def read(self, offset: int, size: int) -> bytes:
@@ -59,8 +67,16 @@ class Node(Protocol):
         return True
 
     def can_write(self) -> bool:
-        """Would a small write return at once?"""
+        """Would a write of a piece return at once?"""
         return True
+
+    def until_readable(self) -> Sleep:
+        """Return the sleep at the end of which can_read() may be true."""
+        raise AssertionError("a read never waits")
+
+    def until_writable(self) -> Sleep:
+        """Return the sleep at the end of which can_write() may be true."""
+        raise AssertionError("a write never waits")
 
     def length(self) -> int:
         return 0
@@ -221,6 +237,33 @@ class FileTable:
     def __init__(self) -> None:
         self._slots: dict[int, _Descriptor] = {}
         self.cwd: Names = ()
+        self.refs = 1
+        """Processes that use this table (rfork without RFFDG)."""
+
+    def hold(self) -> "FileTable":
+        self.refs += 1
+        return self
+
+    def drop(self) -> None:
+        """A process does without; with the last one every descriptor is closed."""
+        self.refs -= 1
+        if self.refs == 0:
+            self.close_all()
+
+    def copy(self) -> "FileTable":
+        """Return a table of its own with the same open files, for a child (fdcopy)."""
+        table = FileTable()
+        table.cwd = self.cwd
+        for fd, slot in self._slots.items():
+            if not slot.file.node.inherited:
+                continue
+            table._slots[fd] = _Descriptor(slot.file.hold(), slot.close_on_exec)
+        return table
+
+    def close_for_exec(self) -> None:
+        """Close what is not to be seen by the next program."""
+        for fd in [fd for fd, slot in self._slots.items() if slot.close_on_exec]:
+            self.close(fd)
 
     def lowest_free(self, at_least: int = 0) -> int:
         """Return the descriptor the next file gets.  EMFILE if there is none."""
@@ -306,31 +349,38 @@ class Stream(Node):
     """
 
     signals = True
+    waits = True
 
     def __init__(self, fd: int) -> None:
-        self.host_fd: int = fd
+        self.host_fd = fd
         self._tty = Tty(fd) if os.isatty(fd) else None
+        if not S_ISREG(os.fstat(fd).st_mode):
+            self.piece = PIPE_BUF
 
     def read(self, offset: int, size: int) -> bytes:
         with host_errors():
             return os.read(self.host_fd, size)
 
     def write(self, offset: int, data: bytes) -> int:
-        done = 0
-        while done < len(data):
-            with host_errors():
-                try:
-                    done += os.write(self.host_fd, data[done:])
-                except BlockingIOError:
-                    # Whoever shares the host's descriptor made it non-blocking.
-                    select.select([], [self.host_fd], [])
-        return done
+        with host_errors():
+            return os.write(self.host_fd, data)
 
     def can_read(self) -> bool:
-        return bool(select.select([self.host_fd], [], [], 0)[0])
+        return self._is_ready(READABLE)
 
     def can_write(self) -> bool:
-        return bool(select.select([], [self.host_fd], [], 0)[1])
+        return self._is_ready(WRITABLE)
+
+    def until_readable(self) -> Sleep:
+        return Sleep(fds=((self.host_fd, READABLE),))
+
+    def until_writable(self) -> Sleep:
+        return Sleep(fds=((self.host_fd, WRITABLE),))
+
+    def _is_ready(self, events: int) -> bool:
+        poll = select.poll()
+        poll.register(self.host_fd, events)
+        return bool(poll.poll(0))
 
     def stat(self) -> Stat:
         with host_errors():

@@ -1,14 +1,21 @@
-"""Processes and their threads (struct proc, struct lwp), and the kernel that they share."""
+"""Processes and their threads (struct proc, struct lwp), and the kernel that they share.
 
-from collections.abc import Callable
+<sys/proc.h>, sys/kern/kern_proc.c.
+"""
+
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass, field
+from typing import Any
 
-from emu.abi.frames import Trapframe, Vextframe
+from emu.abi.frames import TRAPFRAME_SIZE, VEXTFRAME_SIZE, Trapframe, Vextframe
+from emu.abi.resource import Rlimit, RtpType, default_rlimits
 from emu.abi.versions import AbiVersion
 from emu.abi.x86 import U64_MASK, Rflags
 from emu.cpu.engine import CpuEngine
 from emu.kern.clock import Clock
 from emu.kern.file import FileTable
+from emu.kern.sched import LwpState, Scheduler, Sleep
+from emu.kern.sigacts import AltStack, SigActs
 from emu.kern.tree import Tree
 from emu.kern.vkernel import VkernelLwp, VkernelProc
 from emu.vm.phys import PhysicalMemory
@@ -16,6 +23,52 @@ from emu.vm.vmspace import Vmspace
 
 _CARRY = int(Rflags.C)
 _NO_CARRY = U64_MASK & ~_CARRY
+
+FIRST_PID = 100
+PID_MAX = 99_999
+INIT_PID = 1
+"""The parent of whoever has no other: it is not ours, and waits for nobody it is not told of."""
+
+
+@dataclass(slots=True)
+class Limits:
+    """How much a run may have of what costs the host something."""
+
+    procs: int = 256
+    lwps: int = 1024
+    """Of all processes together."""
+    files: int = 1024
+    """Descriptors of one process (RLIMIT_NOFILE)."""
+
+
+@dataclass(slots=True, eq=False)
+class Session:
+    """Process groups that share a terminal (struct session)."""
+
+    sid: int
+    leader: "Proc | None"
+    foreground: "Pgrp | None" = None
+    """The group that the terminal's signals go to, if the session has a terminal."""
+    login: bytes = b"root"
+
+
+@dataclass(slots=True, eq=False)
+class Pgrp:
+    """A process group (struct pgrp)."""
+
+    id: int
+    session: Session
+    members: "dict[Proc, None]" = field(default_factory=dict)
+
+    @property
+    def orphaned(self) -> bool:
+        """Is there nobody outside the group, but in its session, who could continue it?"""
+        return not any(
+            proc.parent is not None
+            and proc.parent.pgrp is not self
+            and proc.parent.pgrp.session is self.session
+            for proc in self.members
+        )
 
 
 @dataclass(slots=True, eq=False)
@@ -33,6 +86,51 @@ class Kernel:
     vmspace_io: bool = False
     """Do vmspace_pread and vmspace_pwrite what they promise? (--ext vmspace-io)"""
     ncpu: int = 1
+    limits: Limits = field(default_factory=Limits)
+    sched: Scheduler = field(init=False)
+    procs: "dict[int, Proc]" = field(init=False, default_factory=dict)
+    """Every process that is not reaped yet, by pid."""
+    pgrps: dict[int, Pgrp] = field(init=False, default_factory=dict)
+    lwps: int = field(init=False, default=0)
+    """LWPs of all processes."""
+    first: "Proc | None" = field(init=False, default=None)
+    """The process that was started from outside; the machine ends with it."""
+    _next_pid: int = field(init=False, default=FIRST_PID)
+
+    def __post_init__(self) -> None:
+        self.sched = Scheduler(self.clock)
+
+    def new_pid(self) -> int:
+        """Return a number that names no process, group or session."""
+        taken = {pgrp.session.sid for pgrp in self.pgrps.values()}
+        while True:
+            pid = self._next_pid
+            self._next_pid = pid + 1 if pid < PID_MAX else FIRST_PID
+            if pid not in self.procs and pid not in self.pgrps and pid not in taken:
+                return pid
+
+    def in_group(self, pgid: int) -> "list[Proc]":
+        """Return the processes of a group that have not exited."""
+        pgrp = self.pgrps.get(pgid)
+        return [proc for proc in pgrp.members if proc.alive] if pgrp else []
+
+
+@dataclass(slots=True, eq=False)
+class Usage:
+    """Resources used (struct rusage), by a process or by its children that were waited for."""
+
+    user_ns: int = 0
+    voluntary_switches: int = 0
+    involuntary_switches: int = 0
+    signals: int = 0
+    minor_faults: int = 0
+
+    def add(self, other: "Usage") -> None:
+        self.user_ns += other.user_ns
+        self.voluntary_switches += other.voluntary_switches
+        self.involuntary_switches += other.involuntary_switches
+        self.signals += other.signals
+        self.minor_faults += other.minor_faults
 
 
 @dataclass(slots=True, eq=False)
@@ -40,8 +138,8 @@ class Proc:
     kernel: Kernel
     vmspace: Vmspace
     files: FileTable
-    pid: int = 100
-    ppid: int = 1
+    parent: "Proc | None" = None
+    """None stands for init."""
     name: str = ""
     umask: int = 0o022
     text_start: int = 0
@@ -49,22 +147,122 @@ class Proc:
     """Where mmap's hint and the break are counted from (abi 6.9, 6.10)."""
     data_size: int = 0
     vkernel: VkernelProc | None = None
+    rlimits: dict[int, Rlimit] = field(default_factory=default_rlimits)
+    sigacts: SigActs = field(default_factory=SigActs)
     exit_status: int | None = None
     """What wait4 would report as the exit code; set once the process has ended by itself."""
     killed_by: int | None = None
     """The signal that ended the process."""
+    pid: int = field(init=False)
+    pgrp: Pgrp = field(init=False)
+    children: "dict[Proc, None]" = field(init=False, default_factory=dict)
+    lwps: "dict[int, Lwp]" = field(init=False, default_factory=dict)
+    pending: int = field(init=False, default=0)
+    """Signals that any LWP may take, as a set of bits."""
+    mailbox: bool = field(init=False, default=False)
+    """A signal was put into its mailbox and no sleep has been broken for it yet (P_MAILBOX)."""
+    stopped: bool = field(init=False, default=False)
+    stop_signal: int = field(init=False, default=0)
+    stop_reported: bool = field(init=False, default=False)
+    """The parent has been told of the stop by wait4 (P_WAITED)."""
+    continued: bool = field(init=False, default=False)
+    parent_waits: bool = field(init=False, default=False)
+    """The parent sleeps in vfork until this process exits or executes a program (P_PPWAIT)."""
+    executed: bool = field(init=False, default=False)
+    """The process has executed a program since it was forked (P_EXEC)."""
+    usage: Usage = field(init=False, default_factory=Usage)
+    children_usage: Usage = field(init=False, default_factory=Usage)
+    watchers: "list[Callable[[int, int], None]]" = field(init=False, default_factory=list)
+    """Called with (NOTE_*, data) when the process forks, executes, exits, or gets a signal."""
+    timers: dict[int, Any] = field(init=False, default_factory=dict)
+    """Interval timers by ITIMER_*."""
+    _next_tid: int = field(init=False, default=0)
+
+    def __post_init__(self) -> None:
+        kernel = self.kernel
+        self.pid = kernel.new_pid()
+        kernel.procs[self.pid] = self
+        if self.parent is None:
+            self.pgrp = Pgrp(self.pid, Session(self.pid, self))
+            self.pgrp.session.foreground = self.pgrp
+            kernel.pgrps[self.pid] = self.pgrp
+        else:
+            self.pgrp = self.parent.pgrp
+            self.parent.children[self] = None
+        self.pgrp.members[self] = None
+        if kernel.first is None:
+            kernel.first = self
+
+    @property
+    def ppid(self) -> int:
+        return INIT_PID if self.parent is None else self.parent.pid
 
     @property
     def alive(self) -> bool:
         return self.exit_status is None and self.killed_by is None
 
+    def new_tid(self) -> int:
+        """Return the number of the next LWP; the first is 0."""
+        while self._next_tid in self.lwps:
+            self._next_tid += 1
+        tid = self._next_tid
+        self._next_tid += 1
+        return tid
+
+    def enter_group(self, pgid: int) -> None:
+        """Move to the group `pgid`, which is made, in the same session, if it does not exist."""
+        pgrp = self.kernel.pgrps.get(pgid)
+        if pgrp is None:
+            pgrp = self.kernel.pgrps[pgid] = Pgrp(pgid, self.pgrp.session)
+        if pgrp is not self.pgrp:
+            self.leave_group()
+            self.pgrp = pgrp
+            pgrp.members[self] = None
+
+    def new_session(self) -> None:
+        """Become the leader of a new session without a terminal, and of its only group."""
+        self.leave_group()
+        self.pgrp = self.kernel.pgrps[self.pid] = Pgrp(self.pid, Session(self.pid, self))
+        self.pgrp.members[self] = None
+
+    def leave_group(self) -> None:
+        """Leave the group, which goes with its last member."""
+        pgrp = self.pgrp
+        del pgrp.members[self]
+        if not pgrp.members:
+            del self.kernel.pgrps[pgrp.id]
+            if pgrp.session.foreground is pgrp:
+                pgrp.session.foreground = None
+
+    def notify(self, note: int, data: int = 0) -> None:
+        """Tell whoever watches this process (KNOTE on p_klist)."""
+        for watcher in list(self.watchers):
+            watcher(note, data)
+
+    def set_parent(self, parent: "Proc | None") -> None:
+        if self.parent is not None:
+            del self.parent.children[self]
+        self.parent = parent
+        if parent is not None:
+            parent.children[self] = None
+
+    def descendants(self) -> "Iterator[Proc]":
+        for child in self.children:
+            yield child
+            yield from child.descendants()
+
 
 @dataclass(slots=True, eq=False)
 class Lwp:
+    """A thread.
+
+    `frame` and `bases` are the engine's own: they are this LWP's while it has the CPU, which is
+    whenever kernel code runs for it.
+    """
+
     proc: Proc
     cpu: CpuEngine
     frame: Trapframe = field(init=False)
-    """The live registers; they are the engine's."""
     bases: Vextframe = field(init=False)
     frame_bytes: memoryview = field(init=False)
     bases_bytes: memoryview = field(init=False)
@@ -72,8 +270,29 @@ class Lwp:
     """`frame` and `bases` as bytes, to be moved whole, and the frame's words: arguments first."""
     vmspace: Vmspace = field(init=False)
     """The address space the LWP runs in now: the process's own, or a vmspace it has entered."""
-    tid: int = 0
+    tid: int = field(init=False)
     vkernel: VkernelLwp | None = None
+    state: LwpState = LwpState.GONE
+    sleep: Sleep | None = None
+    """What it sleeps for, or slept for last."""
+    call: Generator[Sleep, bool, int | None] | None = None
+    """The system call that it sleeps in."""
+    sigmask: int = 0
+    pending: int = 0
+    """Signals for this LWP alone, as a set of bits."""
+    suspended_mask: int | None = None
+    """The mask to go back to after the next handler: sigsuspend has replaced it."""
+    altstack: AltStack = field(default_factory=AltStack)
+    fault: tuple[int, int, str] = (0, 0, "")
+    """The last signal that this LWP's own code caused: number, code, explanation."""
+    rtprio: tuple[int, int] = (RtpType.NORMAL, 0)
+    """Type and priority; only remembered."""
+    cpus: frozenset[int] = frozenset()
+    """Where it may run; only remembered."""
+    _saved_frame: bytearray = field(init=False)
+    _saved_bases: bytearray = field(init=False)
+    _saved_fp: bytes | None = field(init=False, default=None)
+    _saved_fp_trap: bool = field(init=False, default=False)
 
     def __post_init__(self) -> None:
         self.frame = self.cpu.frame
@@ -82,6 +301,66 @@ class Lwp:
         self.bases_bytes = memoryview(self.bases).cast("B")
         self.arguments = self.frame_bytes.cast("Q")
         self.vmspace = self.proc.vmspace
+        self.tid = self.proc.new_tid()
+        self.proc.lwps[self.tid] = self
+        self.proc.kernel.lwps += 1
+        self.cpus = frozenset(range(self.proc.kernel.ncpu))
+        self._saved_frame = bytearray(TRAPFRAME_SIZE)
+        self._saved_bases = bytearray(VEXTFRAME_SIZE)
+        sched = self.proc.kernel.sched
+        if sched.current is None:
+            # The first of all finds the engine as a new program does.
+            sched.current = self
+            self.state = LwpState.RUNNING
+
+    def fork(self, proc: Proc) -> "Lwp":
+        """Return a new LWP of `proc` with this one's registers, which are the live ones.
+
+        It inherits the signal mask and the alternate stack, and is in no vmspace (lwp_fork).
+        """
+        child = Lwp(proc, self.cpu)
+        child.sigmask = self.sigmask
+        child.altstack = self.altstack.copy()
+        child.rtprio, child.cpus = self.rtprio, self.cpus
+        child.save()
+        return child
+
+    def forget(self) -> None:
+        """Take the LWP out of its process: it has exited, or never ran."""
+        del self.proc.lwps[self.tid]
+        self.proc.kernel.lwps -= 1
+
+    def save(self) -> None:
+        """Keep the live registers, to be taken up by switch_in()."""
+        cpu = self.cpu
+        self._saved_frame[:] = self.frame_bytes
+        self._saved_bases[:] = self.bases_bytes
+        self._saved_fp = cpu.fp_save()
+        self._saved_fp_trap = cpu.fp_trap
+
+    def saved_frame(self) -> Trapframe:
+        """Return the kept registers, to be changed in place."""
+        return Trapframe.from_buffer(self._saved_frame)
+
+    def switch_out(self) -> None:
+        """Another LWP gets the CPU."""
+        self.save()
+
+    def switch_in(self) -> None:
+        """Take the CPU."""
+        cpu = self.cpu
+        self.frame_bytes[:] = self._saved_frame
+        self.bases_bytes[:] = self._saved_bases
+        assert self._saved_fp is not None
+        cpu.fp_restore(self._saved_fp)
+        cpu.fp_trap = self._saved_fp_trap
+        cpu.load()
+        cpu.load_bases()
+
+    @property
+    def inside(self) -> bool:
+        """Does it run a virtual kernel's guest?"""
+        return self.vkernel is not None and self.vkernel.inside is not None
 
     def succeed(self, value: int) -> None:
         """Return `value` from a system call."""

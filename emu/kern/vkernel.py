@@ -35,6 +35,8 @@ class VkernelProc:
     """What makes a process a virtual kernel: its vmspaces by id (struct vkernel_proc)."""
 
     entries: dict[int, VmspaceEntry] = field(default_factory=dict)
+    refs: int = 1
+    """Processes that share the vmspaces: a child is a virtual kernel with the same ones."""
 
     def create(self, id: int, vmspace: Vmspace) -> None:
         self.entries[id] = VmspaceEntry(id, vmspace)
@@ -54,8 +56,16 @@ class VkernelProc:
         del self.entries[id]
         entry.vmspace.destroy()
 
-    def release(self) -> None:
-        """Destroy every vmspace: the last process that knew them is gone."""
+    def hold(self) -> "VkernelProc":
+        """Share with a child (vkernel_inherit)."""
+        self.refs += 1
+        return self
+
+    def drop(self) -> None:
+        """A process gives its share up; with the last one every vmspace goes (vkernel_exit)."""
+        self.refs -= 1
+        if self.refs:
+            return
         for entry in self.entries.values():
             entry.vmspace.destroy()
         self.entries.clear()
@@ -71,6 +81,17 @@ class VkernelLwp:
         self.saved_frame = bytearray(TRAPFRAME_SIZE)
         self.saved_bases = bytearray(VEXTFRAME_SIZE)
         self.tframe = 0
+
+
+def lwp_exit(lwp: "Lwp") -> None:
+    """Take an LWP that exits, or executes a program, out of the vmspace it is in."""
+    vkernel = lwp.vkernel
+    assert vkernel is not None
+    if vkernel.inside is not None:
+        vkernel.inside.refs -= 1
+        vkernel.inside = None
+        lwp.vmspace = lwp.proc.vmspace
+    lwp.vkernel = None
 
 
 def enter(lwp: "Lwp", entry: VmspaceEntry, tframe: int, vframe: int) -> None:

@@ -15,6 +15,9 @@ from emu.vm.vm_object import AnonymousObject, VmObject
 
 MAX_ENTRIES = 1 << 16
 
+Copies = dict[VmObject, tuple[AnonymousObject, AnonymousObject]]
+"""The copies a fork has made: object → the parent's, the child's."""
+
 
 @dataclass(slots=True, eq=False)
 class VmMapEntry:
@@ -146,12 +149,30 @@ class VmMap:
             at = bisect_right(self._starts, entry.start) - 1
             del self._starts[at], self._entries[at]
             if not entry.vpagetable:
-                # Pieces of one mapping show different pages of its object, so nobody else sees
-                # these.
+                # Pieces of one mapping show different pages of its object.
                 first = entry.offset >> PAGE_SHIFT
                 pages = (entry.end - entry.start) >> PAGE_SHIFT
                 entry.object.discard(first, first + pages)
             entry.object.deref()
+
+    def fork(self) -> "VmMap":
+        """Return the map of a child: each entry by its inheritance (vmspace_fork).
+
+        The page table still has the right to write to what was copied; the caller takes it away.
+        """
+        child = VmMap(self.limit)
+        copies: Copies = {}
+        for entry in self._entries:
+            memory = entry.object
+            if entry.inherit == Inherit.NONE:
+                continue
+            if entry.inherit == Inherit.COPY:
+                memory = _copy(entry, copies)
+            elif isinstance(memory, AnonymousObject):
+                memory.aliased = True
+            memory.refs += 1
+            child._put(replace(entry, object=memory))
+        return child
 
     def _put(self, entry: VmMapEntry) -> None:
         at = bisect_right(self._starts, entry.start)
@@ -178,16 +199,37 @@ class VmMap:
             or not isinstance(before.object, AnonymousObject)
             or not isinstance(entry.object, AnonymousObject)
             or before.object.refs != 1
+            or before.object.backing is not None
             or entry.object.refs
+            or entry.object.backing is not None
             or entry.offset
             or not _alike(before, entry)
         ):
             return None
         tail = (before.offset + before.end - before.start) >> PAGE_SHIFT
-        size = tail + ((entry.end - entry.start) >> PAGE_SHIFT)
-        # Pages that were unmapped from the tail are gone already; nothing old can show through.
-        before.object.size = max(before.object.size, size)
+        # Pages that others still saw when they were unmapped may be there.
+        before.object.extend(tail, tail + ((entry.end - entry.start) >> PAGE_SHIFT))
         return before
+
+
+def _copy(entry: VmMapEntry, copies: Copies) -> VmObject:
+    """Return a copy of what `entry` shows, which becomes one of two copies itself.
+
+    Pieces of one mapping stay pieces of one object.  Not so the mappings of a file, which may
+    show the same page twice: they part.
+    """
+    memory = entry.object
+    if (pair := copies.get(memory)) is None:
+        pair = memory.copy()
+        if isinstance(memory, AnonymousObject):
+            copies[memory] = pair
+    ours, theirs = pair
+    if ours is not memory:
+        ours.aliased |= entry.vpagetable  # one page, many addresses
+        ours.refs += 1
+        entry.object = ours
+        memory.deref()
+    return theirs
 
 
 def _alike(a: VmMapEntry, b: VmMapEntry) -> bool:

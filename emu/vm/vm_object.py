@@ -1,6 +1,8 @@
 """VM objects: where the pages of a mapping come from (sys/vm/vm_object.c).
 
-An object owns its frames.  Map entries count as references; with the last one the object goes.
+An object owns its frames.  Map entries and shadows count as references; with the last one the
+object goes.  An object that only one shadow still refers to becomes one with it, so that copies of
+copies stay as deep as there are living address spaces that need them.
 """
 
 from collections.abc import Callable, Iterable
@@ -44,7 +46,14 @@ class VmObject(Protocol):
         ...
 
     def discard(self, first: int, last: int) -> None:
-        """Free the pages in [first, last), which nothing maps any more."""
+        """Free the pages in [first, last), which a mapping showed, unless others may see them."""
+        ...
+
+    def copy(self) -> "tuple[AnonymousObject, AnonymousObject]":
+        """Return two objects that show what this one shows; a write to one leaves the other alone.
+
+        The first is for the mapping that shows this one, and may be this very object.
+        """
         ...
 
     def deref(self) -> None:
@@ -52,18 +61,70 @@ class VmObject(Protocol):
         ...
 
 
-class _Pages:
-    """Frames by page index, for the objects that own frames of RAM."""
+class AnonymousObject:
+    """Memory that is zero until written, or a copy of another object, its `backing`.
 
-    __slots__ = ("_phys", "pages", "refs")
+    A page of the backing object shows until it is written; then this object gets its own.
+    """
 
-    def __init__(self, phys: PhysicalMemory) -> None:
+    __slots__ = ("_phys", "aliased", "backing", "pages", "refs", "shadows", "size")
+
+    def __init__(self, phys: PhysicalMemory, size: int, backing: VmObject | None = None) -> None:
         self._phys = phys
+        self.size = size
+        """In pages.  Where a file is at the bottom, the file decides where it ends."""
         self.pages: dict[int, int] = {}
+        """The frames of its own, by page index."""
         self.refs = 0
+        self.backing = backing
+        self.shadows: set[AnonymousObject] = set()
+        """The objects that stand on this one.  Each is a reference."""
+        self.aliased = False
+        """May a page be in page tables at other addresses than the one that faults?  It may when
+        several address spaces show the object."""
+        if backing is not None:
+            backing.refs += 1
+            if isinstance(backing, AnonymousObject):
+                backing.shadows.add(self)
+
+    def page(self, index: int, write: bool) -> tuple[int, bool]:
+        pa = self.pages.get(index)
+        if pa is not None:
+            return pa, True
+        source = None if self.backing is None else self._page_below(index)
+        if source is None:
+            if index >= self.size:
+                raise VmFaultError(KernReturn.PROTECTION_FAILURE)
+            pa = self._phys.alloc()
+        elif write:
+            pa = self._phys.alloc()
+            self._phys.copy_page(source, pa)
+            if self.aliased:
+                # Whoever only read the page so far is to see the copy from now on.
+                for cache in list(self._phys.caches):
+                    cache.forget(source, source + PAGE_SIZE)
+        else:
+            return source, False
+        self.pages[index] = pa
+        return pa, True
+
+    def _page_below(self, index: int) -> int | None:
+        """Return the page at `index` of the first object below that has it."""
+        below = self.backing
+        while isinstance(below, AnonymousObject):
+            pa = below.pages.get(index)
+            if pa is not None:
+                return pa
+            below = below.backing
+        return None if below is None else below.page(index, False)[0]
 
     def resident(self, first: int, last: int) -> Iterable[int]:
-        return self._own(first, last)
+        found = set(self._own(first, last))
+        below = self.backing
+        while isinstance(below, AnonymousObject):
+            found.update(below._own(first, last))
+            below = below.backing
+        return found if below is None else found.union(below.resident(first, last))
 
     def _own(self, first: int, last: int) -> list[int]:
         pages = self.pages
@@ -72,67 +133,76 @@ class _Pages:
         return [index for index in pages if first <= index < last]
 
     def discard(self, first: int, last: int) -> None:
+        if not self.aliased and not self.shadows:
+            self._free(first, last)
+
+    def extend(self, first: int, last: int) -> None:
+        """Be zero in [first, last), whatever was there before, and reach that far."""
+        self._free(first, last)
+        self.size = max(self.size, last)
+
+    def _free(self, first: int, last: int) -> None:
         for index in self._own(first, last):
             self._phys.free(self.pages.pop(index))
 
+    def copy(self) -> "tuple[AnonymousObject, AnonymousObject]":
+        if not self.pages and not self.shadows and not self.aliased:
+            # Nothing was written since the last copy: the chain need not grow.
+            return self, AnonymousObject(self._phys, self.size, self.backing)
+        return ShadowObject(self._phys, self), ShadowObject(self._phys, self)
+
     def deref(self) -> None:
-        self.refs -= 1
-        if self.refs == 0:
-            for pa in self.pages.values():
+        gone = self
+        while True:
+            gone.refs -= 1
+            if gone.refs:
+                if gone.refs == 1 and gone.shadows:
+                    gone._collapse()
+                return
+            for pa in gone.pages.values():
                 self._phys.free(pa)
-            self.pages.clear()
-            self._released()
+            gone.pages.clear()
+            backing, gone.backing = gone.backing, None
+            if not isinstance(backing, AnonymousObject):
+                if backing is not None:
+                    backing.deref()
+                return
+            backing.shadows.remove(gone)
+            gone = backing
 
-    def _released(self) -> None:
-        """The last reference is gone."""
+    def _collapse(self) -> None:
+        """Give everything to the one shadow that is left, at the cost of the fewer pages.
+
+        A page below one of the shadow's own is in no page table any more.
+        """
+        (shadow,) = self.shadows
+        below, above = self.pages, shadow.pages
+        if len(above) < len(below):
+            for index, pa in above.items():
+                if (hidden := below.get(index)) is not None:
+                    self._phys.free(hidden)
+                below[index] = pa
+            shadow.pages = below
+        else:
+            for index, pa in below.items():
+                if index in above:
+                    self._phys.free(pa)
+                else:
+                    above[index] = pa
+        shadow.backing = self.backing
+        if isinstance(self.backing, AnonymousObject):
+            self.backing.shadows.remove(self)
+            self.backing.shadows.add(shadow)
 
 
-class AnonymousObject(_Pages):
-    """Memory that is zero until written."""
+class ShadowObject(AnonymousObject):
+    """A private copy of another object, page by page as it is written (vm_object_shadow)."""
 
-    __slots__ = ("size",)
-
-    def __init__(self, phys: PhysicalMemory, size: int) -> None:
-        super().__init__(phys)
-        self.size = size
-        """In pages."""
-
-    def page(self, index: int, write: bool) -> tuple[int, bool]:
-        pa = self.pages.get(index)
-        if pa is None:
-            if index >= self.size:
-                raise VmFaultError(KernReturn.PROTECTION_FAILURE)
-            pa = self.pages[index] = self._phys.alloc()
-        return pa, True
-
-
-class ShadowObject(_Pages):
-    """A private copy of another object, page by page as it is written."""
-
-    __slots__ = ("_backing",)
+    __slots__ = ()
 
     def __init__(self, phys: PhysicalMemory, backing: VmObject) -> None:
-        super().__init__(phys)
-        self._backing = backing
-        backing.refs += 1
-
-    def page(self, index: int, write: bool) -> tuple[int, bool]:
-        pa = self.pages.get(index)
-        if pa is not None:
-            return pa, True
-        source, _ = self._backing.page(index, False)
-        if not write:
-            return source, False
-        pa = self._phys.alloc()
-        self._phys.copy_page(source, pa)
-        self.pages[index] = pa
-        return pa, True
-
-    def resident(self, first: int, last: int) -> Iterable[int]:
-        return {*self._own(first, last), *self._backing.resident(first, last)}
-
-    def _released(self) -> None:
-        self._backing.deref()
+        size = backing.size if isinstance(backing, AnonymousObject) else 0
+        super().__init__(phys, size, backing)
 
 
 class FileObject:
@@ -164,6 +234,9 @@ class FileObject:
 
     def discard(self, first: int, last: int) -> None:
         """The file keeps its pages."""
+
+    def copy(self) -> tuple[AnonymousObject, AnonymousObject]:
+        return ShadowObject(self._phys, self), ShadowObject(self._phys, self)
 
     def resize(self, length: int) -> None:
         """Follow the file's length.  No translation to a page past the new end survives."""

@@ -4,6 +4,9 @@ What the kernel reads and writes on a program's behalf goes through the same tra
 program's own accesses, faults pages in alike and sets the same accessed and modified bits.
 """
 
+from ctypes import Structure, sizeof
+from typing import TypeVar
+
 from emu.abi.errno import Errno, KernelError
 from emu.abi.mman import PROT_ALL, Inherit, Madv, Mincore, Prot
 from emu.abi.versions import AbiVersion
@@ -26,6 +29,8 @@ from emu.vm.vm_object import AnonymousObject, KernReturn, VmFaultError, VmObject
 STACK_STEP = 128 << 10
 """A stack is mapped, and grows, in steps of this many bytes (sgrowsiz)."""
 
+S = TypeVar("S", bound=Structure)
+
 _READ = int(Prot.READ)
 _WRITE = int(Prot.WRITE)
 _VALID = int(Pte.V)
@@ -37,12 +42,24 @@ _DIRTY = int(Pte.A | Pte.D)
 class Vmspace:
     """The address space [0, abi.user_max).  It costs one page until something in it is touched."""
 
-    __slots__ = ("_abi", "_grows", "_phys", "map", "pmap", "readable", "user_max", "writable")
+    __slots__ = (
+        "_abi",
+        "_grows",
+        "_phys",
+        "map",
+        "pmap",
+        "readable",
+        "refs",
+        "user_max",
+        "writable",
+    )
 
     def __init__(self, phys: PhysicalMemory, abi: AbiVersion, *, grows: bool) -> None:
         self._phys = phys
         self._abi = abi
         self._grows = grows  # stacks grow in a process's own space only
+        self.refs = 1
+        """Processes that share the space."""
         self.user_max = abi.user_max
         self.map = VmMap(abi.user_max)
         self.pmap = Pmap(phys)
@@ -52,6 +69,29 @@ class Vmspace:
     def empty(self) -> "Vmspace":
         """Return a new, empty space that a virtual kernel may fill."""
         return Vmspace(self._phys, self._abi, grows=False)
+
+    def fork(self) -> "Vmspace":
+        """Return a space for a child: each mapping shared, copied when written, or left out.
+
+        Raise KernelError(ENOMEM), with nothing changed, if there is no frame for it.
+        """
+        child = Vmspace(self._phys, self._abi, grows=self._grows)
+        child.map = self.map.fork()
+        for entry in self.map:
+            if entry.inherit == Inherit.COPY and entry.prot & _WRITE:
+                # Dropped translations would show in the P bit of a later fault (abi 7.5).
+                self.pmap.protect(entry.start, entry.end, write=False, execute=True)
+        return child
+
+    def hold(self) -> None:
+        """One process more shares the space (vfork, rfork)."""
+        self.refs += 1
+
+    def drop(self) -> None:
+        """One process less; the last one takes the space with it."""
+        self.refs -= 1
+        if self.refs == 0:
+            self.destroy()
 
     def destroy(self) -> None:
         """Unmap everything and give every frame back."""
@@ -127,6 +167,10 @@ class Vmspace:
             va += step
             at += step
 
+    def copyin_struct(self, va: int, kind: type[S]) -> S:
+        """Return the structure at `va`, copied.  Raises what copyin() raises."""
+        return kind.from_buffer_copy(self.copyin(va, sizeof(kind)))
+
     def copyinstr(self, va: int, limit: int) -> bytes:
         """Return the string at `va` without its NUL.
 
@@ -156,6 +200,12 @@ class Vmspace:
             va += step
             size -= step
         return b"".join(pieces)
+
+    def physical(self, va: int, *, write: bool) -> int:
+        """Return the physical address of `va`, which is faulted in.  EFAULT if it cannot be."""
+        self._check_range(va, 1)
+        _, number = self._view(va, write=write)
+        return number << PAGE_SHIFT | va & PAGE_MASK
 
     def _check_range(self, va: int, size: int) -> None:
         if size and va + size > self.user_max:

@@ -1,0 +1,66 @@
+"""The clock interrupt: makes the CPU come back to the kernel when something is due.
+
+A thread of the host sleeps until a moment, or until a descriptor is ready, and then kicks the
+CPU.  It is asked each time; when nobody asks, nothing interrupts the guest.
+"""
+
+import select
+import socket
+import threading
+from collections.abc import Callable, Mapping
+from time import monotonic_ns
+
+
+class Alarm:
+    """`kick` is called from the thread, once for each time the alarm goes off."""
+
+    def __init__(self, kick: Callable[[], None]) -> None:
+        self._kick = kick
+        self._reader, self._writer = socket.socketpair()
+        self._deadline: int | None = None
+        self._fds: Mapping[int, int] = {}
+        self._sleeps_until: int | None = None
+        self._closed = False
+        self._thread = threading.Thread(target=self._run, name="vkemu-alarm", daemon=True)
+        self._thread.start()
+
+    def set(self, deadline: int | None, fds: Mapping[int, int]) -> None:
+        """Go off at the host's monotonic time `deadline`, or when one of `fds` is ready.
+
+        This replaces what was asked for before.  `fds` maps descriptors to poll events.
+        """
+        wake = fds != self._fds
+        self._deadline = deadline
+        self._fds = fds
+        if deadline is not None:
+            until = self._sleeps_until
+            wake = wake or until is None or deadline < until
+        if wake:
+            self._writer.send(b"!")
+
+    def close(self) -> None:
+        self._closed = True
+        self._writer.send(b"!")
+        self._thread.join()
+        self._reader.close()
+        self._writer.close()
+
+    def _run(self) -> None:
+        while not self._closed:
+            deadline, fds = self._deadline, self._fds
+            self._sleeps_until = deadline
+            poll = select.poll()
+            poll.register(self._reader, select.POLLIN)
+            for fd, events in fds.items():
+                poll.register(fd, events)
+            timeout = None
+            if deadline is not None:
+                timeout = max(-(-(deadline - monotonic_ns()) // 1_000_000), 0)
+            ready = [fd for fd, _ in poll.poll(timeout)]
+            if self._reader.fileno() in ready:
+                self._reader.recv(64)
+                ready.remove(self._reader.fileno())
+            due = self._deadline
+            if ready or (due is not None and due <= monotonic_ns()):
+                self._deadline, self._fds = None, {}
+                self._kick()
