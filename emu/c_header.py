@@ -20,26 +20,61 @@ from ctypes import (
 from typing import Any
 
 from emu.abi.frames import TlsInfo, Trapframe, Vextframe
-from emu.abi.structs import Flock, Iovec, Stat, Termios, Timespec, Timeval, Winsize
+from emu.abi.sigframe import (
+    Mcontext2011,
+    Mcontext2014,
+    SigactionStruct,
+    Sigframe2011,
+    Sigframe2014,
+    Siginfo,
+    StackT,
+    Ucontext2011,
+    Ucontext2014,
+)
+from emu.abi.structs import (
+    Flock,
+    Iovec,
+    Itimerval,
+    LwpParams,
+    Stat,
+    Termios,
+    Timespec,
+    Timeval,
+    Winsize,
+)
 from emu.abi.symbols import abi_symbols
 from emu.abi.versions import AbiVersion
 from syscalls.args import Kind
 from syscalls.table import REGISTER_ARGUMENTS, SYMBOLS, TABLE, Syscall
 
-# A structure, its name in C and what C puts before the names of its fields.
-_STRUCTURES: tuple[tuple[type[Structure], str, str], ...] = (
-    (Timespec, "timespec", ""),
-    (Timeval, "timeval", ""),
-    (Iovec, "iovec", ""),
-    (Stat, "stat", ""),
-    (Flock, "flock", ""),
-    (Winsize, "winsize", ""),
-    (Termios, "termios", ""),
-    (TlsInfo, "tls_info", ""),
-    (Trapframe, "trapframe", "tf_"),
-    (Vextframe, "vextframe", "vx_"),
-)
-_STRUCT_NAMES = {structure: name for structure, name, _ in _STRUCTURES}
+_Structures = dict[type[Structure], str]
+"""Structures and their names in C, each after those it is made of."""
+
+_STRUCTURES: _Structures = {
+    Timespec: "timespec",
+    Timeval: "timeval",
+    Itimerval: "itimerval",
+    Iovec: "iovec",
+    Stat: "stat",
+    Flock: "flock",
+    Winsize: "winsize",
+    Termios: "termios",
+    LwpParams: "lwp_params",
+    TlsInfo: "tls_info",
+    Trapframe: "trapframe",
+    Vextframe: "vextframe",
+    SigactionStruct: "sigaction",
+    Siginfo: "siginfo",
+    StackT: "sigaltstack",
+}
+
+_CONTEXTS: dict[type[Structure], _Structures] = {
+    Sigframe2011: {Mcontext2011: "mcontext", Ucontext2011: "ucontext"},
+    Sigframe2014: {Mcontext2014: "mcontext", Ucontext2014: "ucontext"},
+}
+
+# What C puts before the names of the fields.
+_PREFIXES = {"trapframe": "tf_", "vextframe": "vx_"}
 
 _SCALARS: dict[type[Any], str] = {
     c_ubyte: "uint8_t",
@@ -52,7 +87,15 @@ _SCALARS: dict[type[Any], str] = {
 }
 
 # To the kernel a pointer is a number; to C it is not.
-_POINTERS = {("iovec", "iov_base"): "void *", ("tls_info", "base"): "void *"}
+_POINTERS = {
+    "iovec": {"iov_base"},
+    "lwp_params": {"func", "arg", "stack", "tid1", "tid2"},
+    "tls_info": {"base"},
+    "sigaction": {"sa_handler"},
+    "siginfo": {"si_addr"},
+    "sigaltstack": {"ss_sp"},
+    "ucontext": {"uc_link"},
+}
 
 _COUNTED = ("SYS_", "ERRNO_", "SIG")  # these are read as decimal numbers
 
@@ -71,9 +114,10 @@ def _lines(abi: AbiVersion) -> Iterator[str]:
     yield "#include <stddef.h>"
     yield "#include <stdint.h>"
     yield from _defines({**abi_symbols(abi), **SYMBOLS})
-    for structure, name, prefix in _STRUCTURES:
+    structures = _STRUCTURES | _CONTEXTS[abi.sigframe]
+    for structure in structures:
         yield ""
-        yield from _struct(structure, name, prefix)
+        yield from _struct(structure, structures)
     yield ""
     yield "#ifdef VKERNEL_H /* which says how a system call is made */"
     for call in TABLE.values():
@@ -95,26 +139,26 @@ def _defines(symbols: dict[str, int]) -> Iterator[str]:
         yield f"#define {name} {value if value < 10 or name.startswith(_COUNTED) else hex(value)}"
 
 
-def _struct(structure: type[Structure], name: str, prefix: str) -> Iterator[str]:
-    fields = [(field, kind) for field, kind, *_ in structure._fields_]
+def _struct(structure: type[Structure], structures: _Structures) -> Iterator[str]:
+    name = structures[structure]
+    prefix = _PREFIXES.get(name, "")
+    members = [(field, f"{prefix}{field}", kind) for field, kind, *_ in structure._fields_]
     yield f"struct {name} {{"
-    for field, kind in fields:
-        yield f"\t{_declaration(name, prefix + field, kind)};"
+    for field, member, kind in members:
+        pointer = field in _POINTERS.get(name, ())
+        yield f"\t{f'void *{member}' if pointer else _declaration(member, kind, structures)};"
     yield "};"
     yield f'_Static_assert(sizeof(struct {name}) == {sizeof(structure)}, "struct {name}");'
-    for field, _ in fields:
+    for field, member, _ in members:
         offset = getattr(structure, field).offset
-        member = prefix + field
         yield f'_Static_assert(offsetof(struct {name}, {member}) == {offset}, "{member}");'
 
 
-def _declaration(struct: str, member: str, kind: Any) -> str:
+def _declaration(member: str, kind: Any, structures: _Structures) -> str:
     if issubclass(kind, Array):
-        return f"{_declaration(struct, member, kind._type_)}[{kind._length_}]"
+        return f"{_declaration(member, kind._type_, structures)}[{kind._length_}]"
     if issubclass(kind, Structure):
-        return f"struct {_STRUCT_NAMES[kind]} {member}"
-    if (struct, member) in _POINTERS:
-        return f"{_POINTERS[struct, member]}{member}"
+        return f"struct {structures[kind]} {member}"
     return f"{_SCALARS[kind]} {member}"
 
 

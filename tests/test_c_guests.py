@@ -85,6 +85,19 @@ def test_floating_point_is_exact_across_system_calls(guest: Guest) -> None:
     )
 
 
+def test_handlers_are_told_what_happened_and_leave_no_trace(guest: Guest) -> None:
+    assert guest("signals") == (
+        "signal 30, rax was 0\n"
+        "a function's locals: 506\n"
+        "signal 30, rax was 0\n"
+        "the registers are as they were: 1\n"
+        "signal 11, code 1: trap 12, error 6, address 0x7000000000\n"
+        "the address is the same everywhere: 1\n"
+        "written: x\n"
+        "signal 4 was stepped over\n"
+    )
+
+
 def test_tinyvk_gives_its_guest_each_page_when_it_is_touched(guest: Guest) -> None:
     assert guest("tinyvk") == (
         "[vk] the guest jumps to 0x10000\n"

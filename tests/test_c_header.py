@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from emu.abi.symbols import abi_symbols
-from emu.abi.versions import ABI_2011, ABI_2014, VERSIONS, AbiVersion
+from emu.abi.versions import ABI_2011, ABI_2014, ABI_2020, VERSIONS, AbiVersion
 from emu.c_header import c_header
 from syscalls.table import SYMBOLS, TABLE
 
@@ -70,28 +70,48 @@ def test_header_compiles_without_a_warning(header: str, abi: AbiVersion, tmp_pat
     assert compiled(tmp_path, f'#include "{header}"\n#include "{header}"\n', abi) == ""
 
 
-@pytest.mark.parametrize(
-    ("struct", "size"),
-    [
-        ("timespec", 16),
-        ("timeval", 16),
-        ("iovec", 16),
-        ("stat", 128),
-        ("flock", 24),
-        ("winsize", 8),
-        ("termios", 44),
-        ("tls_info", 16),
-        ("trapframe", 200),
-        ("vextframe", 32),
-    ],
-)
+SIZES = {
+    "timespec": 16,
+    "timeval": 16,
+    "itimerval": 32,
+    "iovec": 16,
+    "stat": 128,
+    "flock": 24,
+    "winsize": 8,
+    "termios": 44,
+    "lwp_params": 40,
+    "tls_info": 16,
+    "trapframe": 200,
+    "vextframe": 32,
+    "sigaction": 32,
+    "siginfo": 80,
+    "sigaltstack": 24,
+    "mcontext": 808,
+    "ucontext": 888,
+}
+
+
 @pytest.mark.usefixtures("c_compiler")
-def test_structure_has_the_size_it_has_in_the_original(
-    struct: str, size: int, tmp_path: Path
-) -> None:
-    source = '#include "vkernel_abi.h"\n_Static_assert(sizeof(struct {}) == {}, "size");\n'
-    assert compiled(tmp_path, source.format(struct, size)) == ""
-    assert "static assertion failed" in compiled(tmp_path, source.format(struct, size + 1)).lower()
+def test_structures_have_the_sizes_they_have_in_the_original(tmp_path: Path) -> None:
+    text = c_header(ABI_2011)
+    assert re.findall(r"^struct (\w+) {$", text, re.MULTILINE) == list(SIZES)
+    check = '_Static_assert(sizeof(struct {}) == {}, "size");\n'
+    checks = "".join(check.format(*item) for item in SIZES.items())
+    include = '#include "vkernel_abi.h"\n'
+    assert compiled(tmp_path, include + checks) == ""
+    wrong = compiled(tmp_path, include + check.format("stat", 129))
+    assert "static assertion failed" in wrong or "static_assert failed" in wrong
+
+
+@pytest.mark.parametrize("abi", [ABI_2014, ABI_2020], ids=["2014", "2020"])
+@pytest.mark.usefixtures("c_compiler")
+def test_signal_frames_grew_in_later_versions(abi: AbiVersion, tmp_path: Path) -> None:
+    source = (
+        '#include "vkernel_abi.h"\n'
+        '_Static_assert(sizeof(struct mcontext) == 1280, "");\n'
+        '_Static_assert(offsetof(struct ucontext, uc_mcontext) == 64, "");\n'
+    )
+    assert compiled(tmp_path, source, abi) == ""
 
 
 @pytest.mark.usefixtures("c_compiler")

@@ -8,8 +8,9 @@ from emu.abi.fcntl import FD_CLOEXEC, Fcntl, Io, Lock, Mode, Open, Seek
 from emu.abi.frames import TRAPFRAME_SIZE, VEXTFRAME_SIZE, Trapframe, Vextframe
 from emu.abi.ioctl import Ioctl
 from emu.abi.mman import Inherit, Madv, Map, Mincore, Ms, Prot
-from emu.abi.signal import Signal
-from emu.abi.time import ClockId
+from emu.abi.signal import SIG_DFL, SIG_IGN, SaFlag, SigHow, Signal, SsFlag
+from emu.abi.time import ClockId, Itimer
+from emu.abi.unistd import ExtExit, ExtExitWho
 from emu.abi.versions import AbiVersion
 from emu.abi.vkernel import VPTE_FRAME, Trap, VmspaceCtl
 from emu.abi.x86 import (
@@ -33,6 +34,9 @@ _PREFIXES: dict[str, type[IntEnum] | type[IntFlag]] = {
     "MS_": Ms,
     "MINCORE_": Mincore,
     "SIG": Signal,
+    "SIG_": SigHow,
+    "SA_": SaFlag,
+    "SS_": SsFlag,
     "T_": Trap,
     "VMSPACE_CTL_": VmspaceCtl,
     "PGEX_": Pgex,
@@ -43,6 +47,7 @@ _PREFIXES: dict[str, type[IntEnum] | type[IntFlag]] = {
     "SEEK_": Seek,
     "LOCK_": Lock,
     "CLOCK_": ClockId,
+    "ITIMER_": Itimer,
     "": Ioctl,
 }
 
@@ -67,6 +72,10 @@ def _symbols(abi: AbiVersion) -> Iterator[tuple[str, int]]:
     yield "VPTE_FRAME", VPTE_FRAME
     for member in Io:
         yield f"O_{member.name}", int(member)
+    for member in (*ExtExit, *ExtExitWho):
+        yield f"EXTEXIT_{member.name}", int(member)
+    yield "SIG_DFL", SIG_DFL
+    yield "SIG_IGN", SIG_IGN
     yield "FD_CLOEXEC", FD_CLOEXEC
     for name, *_ in Trapframe._fields_:
         yield f"TF_{name.upper()}", getattr(Trapframe, name).offset

@@ -84,6 +84,11 @@ vk_syscall7(long number, long a, long b, long c, long d, long e, long f, long g)
 
 #include "vkernel_abi.h"
 
+typedef struct siginfo siginfo_t;
+typedef struct mcontext mcontext_t;	/* mc_frame: what the handler has interrupted */
+typedef struct ucontext ucontext_t;
+typedef struct sigaltstack stack_t;
+
 /* What a page-table entry says that lets a guest read, or read and write. */
 #ifdef VPTE_RW
 #define PTE_R VPTE_V		/* since 2013 what is valid can be read */
