@@ -68,7 +68,7 @@ def release(proc: Proc) -> None:
     if proc.vkernel is not None:
         proc.vkernel.drop()
         proc.vkernel = None
-    proc.vmspace.destroy()
+    proc.vmspace.drop()
     vfork_done(proc)
 
 

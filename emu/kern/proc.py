@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from emu.abi.frames import TRAPFRAME_SIZE, VEXTFRAME_SIZE, Trapframe, Vextframe
-from emu.abi.resource import Rlimit, RtpType, default_rlimits
+from emu.abi.resource import Rlimit, RlimitKind, RtpType, default_rlimits
 from emu.abi.versions import AbiVersion
 from emu.abi.x86 import U64_MASK, Rflags
 from emu.cpu.engine import CpuEngine
@@ -183,6 +183,8 @@ class Proc:
         self.pid = kernel.new_pid()
         kernel.procs[self.pid] = self
         if self.parent is None:
+            self.rlimits[RlimitKind.NOFILE] = Rlimit(kernel.limits.files, kernel.limits.files)
+            self.rlimits[RlimitKind.NPROC] = Rlimit(kernel.limits.procs, kernel.limits.procs)
             self.pgrp = Pgrp(self.pid, Session(self.pid, self))
             self.pgrp.session.foreground = self.pgrp
             kernel.pgrps[self.pid] = self.pgrp
