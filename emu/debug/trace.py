@@ -67,11 +67,11 @@ class Tracer:
                 hardware_says_write(lwp)
         text = _guest_call(lwp) if reason is Exit.SYSCALL else trap_text(lwp)
         rip = lwp.frame.rip
-        signals = lwp.proc.usage.signals
+        signals, fault = lwp.proc.usage.signals, lwp.fault
         handle(lwp, reason)
         if lwp.proc.usage.signals != signals:
             outcome, event = f"handler of {_signal_name(lwp.frame.rdi)}", TRAPS
-        elif lwp.fault[0]:
+        elif lwp.fault is not fault:
             outcome, event = _signal_name(lwp.fault[0]), TRAPS
         elif inside is not None and _inside(lwp) is None:
             outcome, event = "to the virtual kernel", TRAPS
