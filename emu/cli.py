@@ -5,7 +5,9 @@ import sys
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
 from contextlib import closing as _closing
+from functools import partial
 from pathlib import Path
+from random import Random
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
@@ -132,6 +134,9 @@ def vkemu() -> None:
 @click.option(
     "--memory", type=ByteSize(), default=DEFAULT_MEMORY, help="Physical memory.  [default: 1G]"
 )
+@click.option(
+    "--disk", type=ByteSize(), help="How much the guest may add to its tree.  [default: no limit]"
+)
 @abi_option
 @click.option("--ext", type=click.Choice(EXTENSIONS), multiple=True, help="Go beyond the original.")
 @click.option(
@@ -140,6 +145,11 @@ def vkemu() -> None:
     default="host",
     show_default=True,
     help="Virtual time depends only on what is executed.",
+)
+@click.option(
+    "--seed",
+    type=Number(),
+    help="What /dev/random comes from.  [default: 0 in virtual time, else the host]",
 )
 @click.option("--timeout", type=float, metavar="SECONDS", help="End the run after so long (124).")
 @click.option("--no-vkernel", is_flag=True, help="Set vm.vkernel_enable to 0.")
@@ -160,9 +170,11 @@ def run(
     env: tuple[str, ...],
     root: Path | None,
     memory: int,
+    disk: int | None,
     abi: str,
     ext: tuple[str, ...],
     clock: str,
+    seed: int | None,
     timeout: float | None,
     no_vkernel: bool,
     stats: bool,
@@ -200,7 +212,8 @@ def run(
             image = _assemble(program, load_addr, version, ()).code
         files = standard_files()
         terminal = controlling_terminal(files)
-        tree = Tree(root, terminal=terminal) if root else Tree.scratch(terminal=terminal)
+        make_tree = partial(Tree, root) if root else Tree.scratch
+        tree = make_tree(limit=disk, random_bytes=_chance(clock, seed), terminal=terminal)
         stack.enter_context(_closing(tree))
         kernel = Kernel(
             abi=version,
@@ -347,6 +360,13 @@ def _assemble(
         return assemble(source, origin=origin, symbols=symbols, include_dirs=include)
     except AsmError as error:
         _fail(str(error))
+
+
+def _chance(clock: str, seed: int | None) -> Callable[[int], bytes]:
+    """Return where random bytes come from: with the virtual clock a run can be repeated."""
+    if seed is None and clock == "host":
+        return os.urandom
+    return Random(seed or 0).randbytes
 
 
 def _observe(
