@@ -312,6 +312,23 @@ def syscalls() -> None:
     Console(width=None if sys.stdout.isatty() else _PIPE_WIDTH).print(table, markup=False)
 
 
+@vkemu.command()
+@click.option("-o", "--output", type=click.Path(path_type=Path), help="[default: standard output]")
+@abi_option
+def header(output: Path | None, abi: str) -> None:
+    """Print the C header that guests in C include: constants, structures, system calls."""
+    from emu.c_header import c_header
+
+    text = c_header(VERSIONS[abi])
+    if output is None:
+        click.echo(text, nl=False)
+        return
+    try:
+        output.write_text(text, encoding="ascii")
+    except OSError as error:
+        _fail(f"{output}: {error.strerror}")
+
+
 def main() -> NoReturn:
     """The console script."""
     vkemu(prog_name="vkemu")

@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 
 from emu.abi.exec import Elf64Ehdr, Elf64Phdr
+from emu.abi.versions import ABI_2011, ABI_2020
+from emu.c_header import c_header
 from emu.cli import vkemu
 
 EXIT_3 = bytes.fromhex("bf03000000 b801000000 0f05")
@@ -494,6 +496,22 @@ def test_the_version_decides_the_symbols(command: Command, program: Program) -> 
 def test_asm_says_where_it_cannot_write(command: Command, program: Program) -> None:
     outcome = command("asm", program("nop\n"), "-o", "/no/such/directory/x")
     assert outcome == Outcome(2, b"", "vkemu: /no/such/directory/x: No such file or directory\n")
+
+
+def test_header_prints_the_header_of_the_version_that_is_asked_for(command: Command) -> None:
+    outcome = command("header", "--abi", "2020")
+    assert outcome == Outcome(0, c_header(ABI_2020).encode(), "")
+    assert outcome.stdout.startswith(b"/* The ABI of 2020")
+
+
+def test_header_is_written_where_it_is_told(command: Command, tmp_path: Path) -> None:
+    output = tmp_path / "abi.h"
+    assert command("header", "-o", output) == Outcome(0, b"", "")
+    assert output.read_text() == c_header(ABI_2011)
+    missing = tmp_path / "missing/abi.h"
+    assert command("header", "-o", missing) == Outcome(
+        2, b"", f"vkemu: {missing}: No such file or directory\n"
+    )
 
 
 def test_disasm_shows_addresses_bytes_and_text(command: Command, program: Program) -> None:

@@ -9,9 +9,9 @@ from emu.abi.frames import TRAPFRAME_SIZE, VEXTFRAME_SIZE, Trapframe, Vextframe
 from emu.abi.ioctl import Ioctl
 from emu.abi.mman import Inherit, Madv, Map, Mincore, Ms, Prot
 from emu.abi.resource import RlimitKind
-from emu.abi.signal import Signal
-from emu.abi.time import ClockId
-from emu.abi.unistd import Rfork
+from emu.abi.signal import SIG_DFL, SIG_IGN, SaFlag, SigHow, Signal, SsFlag
+from emu.abi.time import ClockId, Itimer
+from emu.abi.unistd import ExtExit, ExtExitWho, Rfork
 from emu.abi.versions import AbiVersion
 from emu.abi.vkernel import VPTE_FRAME, Trap, VmspaceCtl
 from emu.abi.wait import Wait
@@ -37,6 +37,9 @@ _PREFIXES: dict[str, type[IntEnum] | type[IntFlag]] = {
     "MS_": Ms,
     "MINCORE_": Mincore,
     "SIG": Signal,
+    "SIG_": SigHow,
+    "SA_": SaFlag,
+    "SS_": SsFlag,
     "T_": Trap,
     "VMSPACE_CTL_": VmspaceCtl,
     "PGEX_": Pgex,
@@ -49,7 +52,8 @@ _PREFIXES: dict[str, type[IntEnum] | type[IntFlag]] = {
     "AT_": At,
     "S_IF": Mode,
     "CLOCK_": ClockId,
-    "W_": Wait,
+    "ITIMER_": Itimer,
+    "W": Wait,
     "RF": Rfork,
     "RLIMIT_": RlimitKind,
     "": Ioctl,
@@ -69,11 +73,17 @@ def _symbols(abi: AbiVersion) -> Iterator[tuple[str, int]]:
     for prefix, members in _PREFIXES.items():
         for name, member in members.__members__.items():
             yield f"{prefix}{name}", int(member)
+    for name, member in Mode.__members__.items():
+        yield f"S_IF{name.removeprefix('F')}", int(member)
     for name, bit in abi.vpte.symbols.items():
         yield f"VPTE_{name}", bit
     yield "VPTE_FRAME", VPTE_FRAME
     for member in Io:
         yield f"O_{member.name}", int(member)
+    for member in (*ExtExit, *ExtExitWho):
+        yield f"EXTEXIT_{member.name}", int(member)
+    yield "SIG_DFL", SIG_DFL
+    yield "SIG_IGN", SIG_IGN
     yield "FD_CLOEXEC", FD_CLOEXEC
     yield "AT_FDCWD", AT_FDCWD & U32_MASK
     for name, *_ in Trapframe._fields_:
