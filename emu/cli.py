@@ -24,7 +24,7 @@ DEFAULT_BSS = 64 << 10
 DEFAULT_MEMORY = 1 << 30
 LONGEST_TIMEOUT = 1e9
 EXTENSIONS = ("vmspace-io",)
-TRACE_EVENTS = ("syscalls", "traps", "faults")
+TRACE_EVENTS = ("syscalls", "traps", "faults", "signals")
 
 _USAGE_ERROR = 2
 _PIPE_WIDTH = 200
@@ -158,7 +158,7 @@ def vkemu() -> None:
     "--trace",
     type=Names(TRACE_EVENTS),
     metavar="[EVENTS]",
-    help="Print events as they happen: syscalls, traps, faults.  [default: all]",
+    help="Print events as they happen: syscalls, traps, faults, signals.  [default: all]",
 )
 @click.option("--trace-file", type=click.Path(path_type=Path), help="Where to, if not stderr.")
 def run(
@@ -379,13 +379,20 @@ def _observe(
     from emu.debug.ledger import Ledger
     from emu.debug.trace import Tracer
 
+    tracer = ledger = None
     if trace is not None:
-        machine.handle = Tracer(write, trace).around(machine.handle)
-    if not stats:
-        return tuple
-    ledger = Ledger()
-    machine.handle = ledger.around(machine.handle)
-    return lambda: ledger.lines(machine.lwp)
+        tracer = Tracer(write, trace)
+        tracer.attach(machine)
+    if stats:
+        ledger = Ledger()
+        ledger.attach(machine)
+
+    def report() -> Iterable[str]:
+        if tracer is not None:
+            tracer.finish()
+        return ledger.lines(machine.lwp) if ledger is not None else ()
+
+    return report
 
 
 def _line_writer(path: Path | None, stack: ExitStack) -> Callable[[str], None]:

@@ -110,6 +110,12 @@ class Scheduler:
         """Something happened that must be looked at before the engine goes on."""
         self.yielded = False
         """The current LWP gives way to the next one that is ready."""
+        self.switches = 0
+        """How often the CPU went from one LWP to another."""
+        self.wakeups = 0
+        """How often a sleep was over, for whatever reason."""
+        self.idle_ns = 0
+        """How long nobody wanted the CPU."""
         self._ready: deque[Lwp] = deque()
         self._sleeping: dict[Hashable, dict[Lwp, None]] = {}
         self._heap: list[tuple[int, int, Callout]] = []
@@ -166,6 +172,7 @@ class Scheduler:
                 current.switch_out()
             chosen.switch_in()
             self.current = chosen
+            self.switches += 1
         self._slice_end = None
         if self._ready:
             self._slice_end = self.clock.monotonic_ns() + SLICE_NS
@@ -180,6 +187,7 @@ class Scheduler:
         """Let a sleeping or stopped LWP go on, unless its process is stopped."""
         if lwp.state is LwpState.SLEEPING:
             self._end_sleep(lwp)
+            self.wakeups += 1
         elif lwp.state is not LwpState.STOPPED:
             return
         self.attention = True
@@ -332,7 +340,9 @@ class Scheduler:
         ready = self._poll.poll(self.clock.patience(deadline))
         if not ready and deadline is not None:
             self.clock.skip_to(deadline)
-        self._charged_until = self.clock.monotonic_ns()
+        now = self.clock.monotonic_ns()
+        self.idle_ns += now - self._charged_until
+        self._charged_until = now
         self._act(ready)
 
     def wake(self) -> None:

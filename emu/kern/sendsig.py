@@ -24,7 +24,7 @@ from emu.abi.vkernel import Trap
 from emu.abi.x86 import RFLAGS_USERCHANGE, U64_MASK, USER_CS, USER_SS, Pgex, Rflags
 from emu.kern import vkernel
 from emu.kern.exit import exit1
-from emu.kern.proc import Lwp
+from emu.kern.proc import Lwp, SignalEvent
 from emu.kern.sched import LwpState, Restart
 from emu.kern.sigacts import ALL, STOP_SIGNALS, TTY_STOP_SIGNALS, UNMASKABLE, SigAction, bit, lowest
 from emu.kern.signal import lwpsignal, proc_stop
@@ -109,6 +109,7 @@ def postsig(lwp: Lwp, signal: int) -> None:
 def sigexit(lwp: Lwp, signal: int) -> None:
     """End the process because of `signal`, and say so where a kernel would, or a shell."""
     proc = lwp.proc
+    proc.kernel.observe_signal(proc, lwp, signal, SignalEvent.ENDS)
     number, _, why = lwp.fault
     if number != signal:
         why = ""
@@ -149,6 +150,7 @@ def _leave_vmspace(lwp: Lwp) -> None:
 def _mail(lwp: Lwp, signal: int, action: SigAction) -> None:
     """Put the signal's number into the program's mailbox (SA_MAILBOX)."""
     proc = lwp.proc
+    proc.kernel.observe_signal(proc, lwp, signal, SignalEvent.MAILBOX)
     if action.flags & SaFlag.RESETHAND:
         proc.sigacts.reset(signal)
     with suppress(KernelError):  # nobody is told of a bad address
@@ -159,6 +161,7 @@ def _mail(lwp: Lwp, signal: int, action: SigAction) -> None:
 def _handler(lwp: Lwp, signal: int) -> None:
     """Have the program's handler called."""
     proc = lwp.proc
+    proc.kernel.observe_signal(proc, lwp, signal, SignalEvent.HANDLER)
     action = proc.sigacts.get(signal)
     if action.flags & SaFlag.RESETHAND:
         proc.sigacts.reset(signal)
