@@ -18,6 +18,7 @@ from emu.abi.fcntl import O_ACCMODE, OPEN_KEPT, OPEN_SETTABLE, Mode, Open, Seek
 from emu.abi.ioctl import Ioctl
 from emu.abi.structs import Stat, Timespec
 from emu.kern.host import host_errors
+from emu.kern.lockf import Lockf
 from emu.kern.namecache import Nchandle
 from emu.kern.sched import READABLE, WRITABLE, Sleep
 from emu.kern.tty import Tty, input_pending
@@ -104,12 +105,18 @@ class Node(Protocol):
         """Carry out `com` on its parameter, in place."""
         raise KernelError(Errno.ENOTTY, f"ioctl {com:#x}")
 
-    def lock(self, file: "File", *, exclusive: bool) -> None:
-        """Take an advisory lock for `file`.  EAGAIN if somebody else's is in the way."""
+    @property
+    def locks(self) -> Lockf:
+        """The advisory locks on it."""
         raise KernelError(Errno.EOPNOTSUPP, "cannot be locked")
 
-    def unlock(self, file: "File") -> None:
-        raise KernelError(Errno.EOPNOTSUPP, "cannot be locked")
+    def lock_host(self, *, exclusive: bool) -> None:
+        """Let other emulators see a lock.  Raise KernelError(EAGAIN) if theirs is in the way."""
+        return
+
+    def unlock(self, owner: object) -> None:
+        """Give up every lock of `owner`: an open file, or a descriptor table."""
+        return
 
     def vm_object(self, phys: PhysicalMemory) -> VmObject:
         raise KernelError(Errno.EINVAL, "cannot be mapped")
@@ -299,7 +306,7 @@ class FileTable:
     def close(self, fd: int) -> None:
         slot = self._slot(fd)
         del self._slots[fd]
-        slot.file.drop()
+        self._let_go(slot.file)
 
     def close_from(self, lowest: int) -> None:
         """Close every descriptor from `lowest` up."""
@@ -340,7 +347,7 @@ class FileTable:
             before = self._slots.get(new)
             self._slots[new] = _Descriptor(file.hold())
             if before is not None:
-                before.file.drop()
+                self._let_go(before.file)
         return new
 
     def close_on_exec(self, fd: int) -> bool:
@@ -348,6 +355,11 @@ class FileTable:
 
     def set_close_on_exec(self, fd: int, on: bool) -> None:
         self._slot(fd).close_on_exec = on
+
+    def _let_go(self, file: File) -> None:
+        """A descriptor is gone, and with it the record locks, whatever else stands for the file."""
+        file.node.unlock(self)
+        file.drop()
 
     def _check_target(self, fd: int) -> None:
         # The limit itself passes here and is EMFILE later, as in kern_dup().

@@ -5,6 +5,7 @@
 
 from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass, field
+from enum import Enum
 from typing import Any
 
 from emu.abi.frames import TRAPFRAME_SIZE, VEXTFRAME_SIZE, Trapframe, Vextframe
@@ -71,6 +72,20 @@ class Pgrp:
         )
 
 
+class SignalEvent(Enum):
+    """What becomes of a signal."""
+
+    HANDLER = "its handler is called"
+    MAILBOX = "it is put into its mailbox"
+    ENDS = "it ends the process"
+    STOPS = "it stops the process"
+    CONTINUES = "it continues the process"
+
+
+SignalObserver = Callable[["Proc", "Lwp | None", int, SignalEvent], None]
+"""Called with a signal just before it takes effect, and with the LWP that takes it, if any."""
+
+
 @dataclass(slots=True, eq=False)
 class Kernel:
     """The host kernel: what all processes share."""
@@ -87,6 +102,7 @@ class Kernel:
     """Do vmspace_pread and vmspace_pwrite what they promise? (--ext vmspace-io)"""
     ncpu: int = 1
     limits: Limits = field(default_factory=Limits)
+    signal_observers: list[SignalObserver] = field(default_factory=list)
     sched: Scheduler = field(init=False)
     procs: "dict[int, Proc]" = field(init=False, default_factory=dict)
     """Every process that is not reaped yet, by pid."""
@@ -113,6 +129,12 @@ class Kernel:
             self._next_pid = pid + 1 if pid < PID_MAX else FIRST_PID
             if pid not in self.procs and pid not in self.pgrps and pid not in taken:
                 return pid
+
+    def observe_signal(
+        self, proc: "Proc", lwp: "Lwp | None", signal: int, event: SignalEvent
+    ) -> None:
+        for observer in self.signal_observers:
+            observer(proc, lwp, signal, event)
 
     def in_group(self, pgid: int) -> "list[Proc]":
         """Return the processes of a group that have not exited."""
@@ -293,8 +315,9 @@ class Lwp:
     """The mask to go back to after the next handler: sigsuspend has replaced it."""
     altstack: AltStack = field(default_factory=AltStack)
     fault: tuple[int, int, str] = (0, 0, "")
-    """The last signal that this LWP's own code caused and that could not be delivered at once:
-    number, code, explanation."""
+    """The last signal that this LWP's own code caused: number, code, explanation."""
+    posted: tuple[int, int] = (0, 0)
+    """Number and code of the last one that had to wait (lwp_sig, lwp_code)."""
     returns_fast: bool = False
     """It is on its way back from a system call, but not there yet: see return_fast()."""
     rtprio: tuple[int, int] = (RtpType.NORMAL, 0)

@@ -24,7 +24,7 @@ from emu.abi.vkernel import Trap
 from emu.abi.x86 import RFLAGS_USERCHANGE, U64_MASK, USER_CS, USER_SS, Pgex, Rflags
 from emu.kern import vkernel
 from emu.kern.exit import exit1
-from emu.kern.proc import Lwp
+from emu.kern.proc import Lwp, SignalEvent
 from emu.kern.sched import LwpState, Restart, Sleep
 from emu.kern.sigacts import STOP_SIGNALS, TTY_STOP_SIGNALS, UNMASKABLE, SigAction, bit, lowest
 from emu.kern.signal import lwpsignal, proc_stop
@@ -42,12 +42,13 @@ def trapsignal(lwp: Lwp, signal: int, code: int, why: str) -> None:
     It is delivered at once, with `code`, if it is caught and not masked.  `why` is for the user,
     should the process die of it.
     """
+    lwp.fault = (signal, code, why)
     _leave_vmspace(lwp)
     member = bit(signal)
     if lwp.proc.sigacts.caught & member and not lwp.sigmask & member:
         _handler(lwp, signal, lwp.sigmask, code)
     else:
-        lwp.fault = (signal, code, why)
+        lwp.posted = (signal, code)
         lwpsignal(lwp.proc, lwp, signal)
 
 
@@ -103,15 +104,17 @@ def postsig(lwp: Lwp, signal: int) -> None:
     else:
         mask = lwp.sigmask if lwp.suspended_mask is None else lwp.suspended_mask
         lwp.suspended_mask = None
-        number, code, _ = lwp.fault
-        if number == signal:
-            lwp.fault = (0, 0, "")
-        _handler(lwp, signal, mask, code if number == signal else 0)
+        code = 0
+        if lwp.posted[0] == signal:
+            code = lwp.posted[1]
+            lwp.posted = (0, 0)
+        _handler(lwp, signal, mask, code)
 
 
 def sigexit(lwp: Lwp, signal: int) -> None:
     """End the process because of `signal`, and say so where a kernel would, or a shell."""
     proc = lwp.proc
+    proc.kernel.observe_signal(proc, lwp, signal, SignalEvent.ENDS)
     number, _, why = lwp.fault
     if number != signal:
         why = ""
@@ -169,6 +172,7 @@ def _leave_vmspace(lwp: Lwp) -> None:
 def _mail(lwp: Lwp, signal: int, action: SigAction) -> None:
     """Put the signal's number into the program's mailbox (SA_MAILBOX)."""
     proc = lwp.proc
+    proc.kernel.observe_signal(proc, lwp, signal, SignalEvent.MAILBOX)
     if action.flags & SaFlag.RESETHAND:
         proc.sigacts.reset(signal)
     with suppress(KernelError):  # nobody is told of a bad address
@@ -179,6 +183,7 @@ def _mail(lwp: Lwp, signal: int, action: SigAction) -> None:
 def _handler(lwp: Lwp, signal: int, mask: int, code: int) -> None:
     """Have the program's handler called, and `mask` restored after it."""
     proc = lwp.proc
+    proc.kernel.observe_signal(proc, lwp, signal, SignalEvent.HANDLER)
     action = proc.sigacts.get(signal)
     if action.flags & SaFlag.RESETHAND:
         proc.sigacts.reset(signal)
@@ -186,6 +191,8 @@ def _handler(lwp: Lwp, signal: int, mask: int, code: int) -> None:
     if not action.flags & SaFlag.NODEFER:
         lwp.sigmask |= bit(signal)
     proc.usage.signals += 1
+    if lwp.fault[0] == signal:
+        lwp.fault = (0, 0, "")
     _sendsig(lwp, action, signal, mask, code)
 
 

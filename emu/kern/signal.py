@@ -9,7 +9,7 @@ from collections.abc import Iterable
 
 from emu.abi.event import Note
 from emu.abi.signal import SaFlag, Signal
-from emu.kern.proc import Lwp, Proc
+from emu.kern.proc import Lwp, Proc, SignalEvent
 from emu.kern.sched import LwpState
 from emu.kern.sigacts import STOP_SIGNALS, TTY_STOP_SIGNALS, bit
 
@@ -126,6 +126,7 @@ def proc_stop(proc: Proc, signal: int) -> None:
     """Stop every LWP of the process, and tell the parent."""
     if proc.stopped or not proc.alive:
         return
+    proc.kernel.observe_signal(proc, None, signal, SignalEvent.STOPS)
     proc.stopped = True
     proc.stop_signal = signal
     proc.stop_reported = False
@@ -156,6 +157,7 @@ def proc_unstop(proc: Proc) -> None:
 
 
 def _continue(proc: Proc) -> None:
+    proc.kernel.observe_signal(proc, None, Signal.CONT, SignalEvent.CONTINUES)
     proc.continued = True
     if proc.parent is not None:
         proc.kernel.sched.wakeup(proc.parent)
