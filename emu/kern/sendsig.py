@@ -35,6 +35,11 @@ _MXCSR_BITS = 0xFFBF
 _FXSAVE_SIZE = 512
 _RPL = 3
 
+# Plain integers: to invert an IntFlag is slow, and leaves out the bits that have no name.
+_NO_T_D = U64_MASK & ~int(Rflags.T | Rflags.D)
+_NO_VM = U64_MASK & ~int(Rflags.VM)
+_NOT_A_PROGRAMS = U64_MASK & ~int(RFLAGS_USERCHANGE | Rflags.RF)
+
 
 def trapsignal(lwp: Lwp, signal: int, code: int, why: str) -> None:
     """Send a signal that the LWP's own code has caused.
@@ -246,7 +251,7 @@ def _sendsig(lwp: Lwp, action: SigAction, signal: int, mask: int, code: int) -> 
         return
     frame.rsp = at
     frame.rip = abi.user_max - PS_STRINGS_SIZE - len(sigcode(abi.sigframe))
-    frame.rflags &= ~(Rflags.T | Rflags.D)
+    frame.rflags &= _NO_T_D
     frame.cs, frame.ss = USER_CS, USER_SS
     lwp.returns_fast = False
     cpu = lwp.cpu
@@ -266,8 +271,7 @@ def sigreturn(lwp: Lwp, ucontext_at: int) -> None:
     ucontext = proc.vmspace.copyin_struct(ucontext_at, kind)
     mcontext = ucontext.uc_mcontext
     new = mcontext.mc_frame
-    new_flags = new.rflags & ~Rflags.VM
-    if (new_flags ^ lwp.frame.rflags) & ~(RFLAGS_USERCHANGE | Rflags.RF) & U64_MASK:
+    if (new.rflags & _NO_VM ^ lwp.frame.rflags) & _NOT_A_PROGRAMS:
         raise KernelError(Errno.EINVAL, f"flags {new.rflags:#x}")
     if new.cs & _RPL != _RPL:
         trapsignal(
