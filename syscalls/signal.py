@@ -175,7 +175,7 @@ def sigaltstack(lwp: Lwp, ss: Ptr, oss: Ptr) -> None:
         altstack.flags |= SsFlag.DISABLE
     old = StackT(altstack.sp, altstack.size, altstack.flags)
     if new is not None:
-        if new.ss_flags & ~SsFlag.DISABLE and lwp.proc.kernel.abi.altstack_flags_checked:
+        if new.ss_flags & ~int(SsFlag.DISABLE) and lwp.proc.kernel.abi.altstack_flags_checked:
             raise KernelError(Errno.EINVAL, f"flags {new.ss_flags:#x}")
         if new.ss_flags & SsFlag.DISABLE:
             if altstack.in_use:

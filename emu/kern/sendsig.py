@@ -292,7 +292,7 @@ def sigreturn(lwp: Lwp, ucontext_at: int) -> None:
     if mcontext.mc_onstack & 1:
         lwp.altstack.flags |= SsFlag.ONSTACK
     else:
-        lwp.altstack.flags &= ~SsFlag.ONSTACK
+        lwp.altstack.flags &= ~int(SsFlag.ONSTACK)
     lwp.sigmask = int.from_bytes(bytes(ucontext.uc_sigmask), "little") & ~UNMASKABLE
     if (lwp.pending | proc.pending) & ~lwp.sigmask:
         proc.kernel.sched.attention = True
