@@ -176,7 +176,7 @@ def run(
     from emu.cpu.engine import EngineError
     from emu.cpu.unicorn_engine import UnicornEngine
     from emu.kern.clock import HostClock, VirtualClock
-    from emu.kern.file import controlling_terminal, standard_files
+    from emu.kern.file import standard_files
     from emu.kern.proc import Kernel, Lwp, Proc
     from emu.kern.tree import Tree
     from emu.loader import LoaderError, LoadOptions, exec_setregs, load
@@ -198,10 +198,7 @@ def run(
         image: Path | bytes = program
         if program.suffix == ".s":
             image = _assemble(program, load_addr, version, ()).code
-        files = standard_files()
-        terminal = controlling_terminal(files)
-        tree = Tree(root, terminal=terminal) if root else Tree.scratch(terminal=terminal)
-        stack.enter_context(_closing(tree))
+        tree = stack.enter_context(_closing(Tree(root) if root else Tree.scratch()))
         kernel = Kernel(
             abi=version,
             phys=phys,
@@ -214,7 +211,7 @@ def run(
         try:
             engine = UnicornEngine(phys)
             space = Vmspace(phys, version, grows=True)
-            lwp = Lwp(Proc(kernel, space, files, name=program.name), engine)
+            lwp = Lwp(Proc(kernel, space, standard_files(), name=program.name), engine)
             options = LoadOptions(load_addr=load_addr, entry=entry, bss=bss)
             argv = [os.fsencode(program), *map(os.fsencode, args)]
             loaded = load(lwp.proc, image, argv, [os.fsencode(each) for each in env], options)
