@@ -1,9 +1,10 @@
 """The command `vkemu`: the only place where engine, clock and file tree are chosen."""
 
 import os
+import signal
 import sys
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from contextlib import closing as _closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -25,6 +26,7 @@ EXTENSIONS = ("vmspace-io",)
 TRACE_EVENTS = ("syscalls", "traps", "faults", "signals")
 
 _USAGE_ERROR = 2
+_INTERRUPTED = 130
 _PIPE_WIDTH = 200
 
 
@@ -222,7 +224,7 @@ def run(
             _fail(f"the CPU engine cannot be used here: {error}")
         machine = stack.enter_context(_closing(Machine(lwp)))
         report = _observe(machine, stats, trace, write)
-        with Watcher(machine, timeout):
+        with Watcher(machine, timeout, last=True):
             status = machine.run()
             if machine.stopped == STATUS_TIMEOUT and lwp.proc.alive:
                 _tell(f"still running after {timeout:g} s: ended")
@@ -328,6 +330,8 @@ def header(output: Path | None, abi: str) -> None:
 
 def main() -> NoReturn:
     """The console script."""
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, lambda number, frame: sys.exit(_INTERRUPTED))
     vkemu(prog_name="vkemu")
     raise AssertionError("click ends the process")
 
@@ -384,7 +388,8 @@ def _line_writer(path: Path | None, stack: ExitStack) -> Callable[[str], None]:
 
 
 def _tell(line: str) -> None:
-    click.echo(f"vkemu: {line}", err=True)
+    with suppress(OSError):  # the terminal may have hung up
+        click.echo(f"vkemu: {line}", err=True)
 
 
 def _fail(reason: str) -> NoReturn:
