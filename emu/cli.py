@@ -6,7 +6,9 @@ import sys
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack, suppress
 from contextlib import closing as _closing
+from functools import partial
 from pathlib import Path
+from random import Random
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
@@ -134,6 +136,33 @@ def vkemu() -> None:
 @click.option(
     "--memory", type=ByteSize(), default=DEFAULT_MEMORY, help="Physical memory.  [default: 1G]"
 )
+@click.option(
+    "--disk", type=ByteSize(), help="How much the guest may add to its tree.  [default: no limit]"
+)
+@click.option(
+    "--ncpu", type=click.IntRange(1, 64), default=1, show_default=True, help="What hw.ncpu says."
+)
+@click.option(
+    "--max-procs",
+    type=click.IntRange(1, 10_000),
+    default=256,
+    show_default=True,
+    help="How many processes there may be.",
+)
+@click.option(
+    "--max-lwps",
+    type=click.IntRange(1, 100_000),
+    default=1024,
+    show_default=True,
+    help="How many threads all of them may have.",
+)
+@click.option(
+    "--max-files",
+    type=click.IntRange(3, 100_000),
+    default=1024,
+    show_default=True,
+    help="How many descriptors a process may have.",
+)
 @abi_option
 @click.option("--ext", type=click.Choice(EXTENSIONS), multiple=True, help="Go beyond the original.")
 @click.option(
@@ -142,6 +171,11 @@ def vkemu() -> None:
     default="host",
     show_default=True,
     help="Virtual time depends only on what is executed.",
+)
+@click.option(
+    "--seed",
+    type=Number(),
+    help="What /dev/random comes from.  [default: 0 in virtual time, else the host]",
 )
 @click.option("--timeout", type=float, metavar="SECONDS", help="End the run after so long (124).")
 @click.option("--no-vkernel", is_flag=True, help="Set vm.vkernel_enable to 0.")
@@ -162,9 +196,15 @@ def run(
     env: tuple[str, ...],
     root: Path | None,
     memory: int,
+    disk: int | None,
+    ncpu: int,
+    max_procs: int,
+    max_lwps: int,
+    max_files: int,
     abi: str,
     ext: tuple[str, ...],
     clock: str,
+    seed: int | None,
     timeout: float | None,
     no_vkernel: bool,
     stats: bool,
@@ -174,12 +214,15 @@ def run(
     """Run PROGRAM: a flat binary, a static ELF executable, or assembly source (.s).
 
     The exit status is the guest's; 128+N if signal N ended it; 124 after --timeout.
+
+    Ctrl-C, Ctrl-\\ and Ctrl-Z are the guest's.  A guest that does not listen is ended by the
+    second Ctrl-C if it blocks the first, by the third within a second if it ignores them.
     """
     from emu.cpu.engine import EngineError
     from emu.cpu.unicorn_engine import UnicornEngine
     from emu.kern.clock import HostClock, VirtualClock
     from emu.kern.file import standard_files
-    from emu.kern.proc import Kernel, Lwp, Proc
+    from emu.kern.proc import Kernel, Limits, Lwp, Proc
     from emu.kern.tree import Tree
     from emu.loader import LoaderError, LoadOptions, exec_setregs, load
     from emu.machine import STATUS_TIMEOUT, Machine, Watcher
@@ -200,7 +243,10 @@ def run(
         image: Path | bytes = program
         if program.suffix == ".s":
             image = _assemble(program, load_addr, version, ()).code
-        tree = stack.enter_context(_closing(Tree(root) if root else Tree.scratch()))
+        make_tree = partial(Tree, root) if root else Tree.scratch
+        tree = stack.enter_context(
+            _closing(make_tree(limit=disk, random_bytes=_chance(clock, seed)))
+        )
         kernel = Kernel(
             abi=version,
             phys=phys,
@@ -209,6 +255,8 @@ def run(
             tell=_tell,
             vkernel_enable=not no_vkernel,
             vmspace_io="vmspace-io" in ext,
+            ncpu=ncpu,
+            limits=Limits(procs=max_procs, lwps=max_lwps, files=max_files),
         )
         try:
             engine = UnicornEngine(phys)
@@ -348,6 +396,13 @@ def _assemble(
         return assemble(source, origin=origin, symbols=symbols, include_dirs=include)
     except AsmError as error:
         _fail(str(error))
+
+
+def _chance(clock: str, seed: int | None) -> Callable[[int], bytes]:
+    """Return where random bytes come from: with the virtual clock a run can be repeated."""
+    if seed is None and clock == "host":
+        return os.urandom
+    return Random(seed or 0).randbytes
 
 
 def _observe(

@@ -14,6 +14,7 @@ from emu.abi.exec import Elf64Ehdr, Elf64Phdr
 from emu.abi.versions import ABI_2011, ABI_2020
 from emu.c_header import c_header
 from emu.cli import vkemu
+from emu.machine import Watcher
 
 EXIT_3 = bytes.fromhex("bf03000000 b801000000 0f05")
 LOOP = b"\xeb\xfe"
@@ -67,8 +68,11 @@ def command(capfd: pytest.CaptureFixture[str]) -> Command:
     """Run the command in this process, which is ten times faster."""
 
     def run(*args: str | Path) -> Outcome:
+        handlers = {number: signal.getsignal(number) for number in Watcher.PASSED}
         with pytest.raises(SystemExit) as ended:
             vkemu(list(map(str, args)), prog_name="vkemu")
+        for number, handler in handlers.items():  # the command leaves them ignored
+            signal.signal(number, handler)
         captured = capfd.readouterr()
         status = ended.value.code or 0
         assert isinstance(status, int)
@@ -282,10 +286,109 @@ def test_vmspace_io_is_an_extension(
     assert command("run", *options, path).status == status
 
 
+@pytest.mark.parametrize(
+    ("option", "name", "value"),
+    [
+        ("--ncpu", "hw.ncpu", 3),
+        ("--max-procs", "kern.maxproc", 7),
+        ("--max-files", "kern.maxfilesperproc", 20),
+    ],
+)
+def test_limits_are_what_the_guest_is_told(
+    command: Command, program: Program, option: str, name: str, value: int
+) -> None:
+    path = program(
+        f"""
+.include "vkemu.inc"
+        SYSCALL SYS___sysctl, offset query, 2, offset mib, offset size, offset name, {len(name)}
+        SYSCALL SYS___sysctl, offset mib, 2, offset result, offset four, 0, 0
+        mov ebx, [result]
+        SYSCALL SYS_exit, rbx
+query:  .long 0, 3
+mib:    .quad 0, 0, 0
+size:   .quad 24
+four:   .quad 4
+result: .quad 0
+name:   .asciz "{name}"
+        """
+    )
+    assert command("run", option, str(value), path).status == value
+
+
+@pytest.mark.parametrize(
+    ("option", "code"),
+    [
+        ("--max-procs", "SYSCALL SYS_fork"),
+        ("--max-lwps", "SYSCALL SYS_fork"),
+        ("--max-files", "SYSCALL SYS_dup, 0"),
+    ],
+)
+def test_limits_hold(command: Command, program: Program, option: str, code: str) -> None:
+    """The guest has one process, one LWP, three files; the errors are EAGAIN and EMFILE."""
+    path = program(f'.include "vkemu.inc"\n{code}\nmov ebx, eax\nSYSCALL SYS_exit, rbx\n')
+    limit, errno = ("3", 24) if option == "--max-files" else ("1", 35)
+    assert command("run", "--clock", "virtual", option, limit, path).status == errno
+
+
 def test_memory_is_limited(command: Command, program: Program) -> None:
     outcome = command("run", "--memory", "1M", program(EXIT_3 + bytes(2 << 20)))
     assert (outcome.status, outcome.stdout) == (2, b"")
     assert "KiB of memory" in outcome.stderr
+
+
+FILL_DISK = """
+.include "vkemu.inc"
+    SYSCALL SYS_open, name, O_RDWR + O_CREAT, 0600
+    mov r15, rax
+again:
+    SYSCALL SYS_write, r15, 0x400000, 0x1000
+    jnc again
+    mov rbx, rax
+    SYSCALL SYS_exit, rbx
+name:
+    .asciz "/file"
+"""
+SAY_RANDOM = """
+.include "vkemu.inc"
+    SYSCALL SYS_open, name, O_RDONLY, 0
+    SYSCALL SYS_read, rax, buffer, 64
+    SYSCALL SYS_write, 1, buffer, 64
+    SYSCALL SYS_exit, 0
+name:
+    .asciz "/dev/random"
+buffer:
+    .zero 64
+"""
+
+
+def test_the_disk_is_limited(command: Command, program: Program, tmp_path: Path) -> None:
+    path = program(FILL_DISK)
+    assert command("run", "--disk", "64K", path) == Outcome(28, b"", "")  # ENOSPC
+    root = tmp_path / "root"
+    root.mkdir()
+    assert command("run", "--disk", "64K", "--root", root, path).status == 28
+    assert 0 < (root / "file").stat().st_size < 64 << 10
+
+
+def test_with_the_virtual_clock_chance_comes_from_a_seed(
+    command: Command, program: Program
+) -> None:
+    path = program(SAY_RANDOM)
+    outputs = [
+        command("run", *options, path).stdout
+        for options in (
+            ("--clock", "virtual"),
+            ("--clock", "virtual"),
+            ("--clock", "virtual", "--seed", "0"),
+            ("--seed", "0"),
+            ("--seed", "1"),
+            (),
+            (),
+        )
+    ]
+    assert all(len(output) >= 64 for output in outputs)
+    assert len(set(outputs[:4])) == 1
+    assert len(set(outputs)) == 4
 
 
 def test_trace_goes_to_standard_error_or_a_file(
@@ -425,8 +528,15 @@ def test_source_with_a_mistake_says_where(command: Command, program: Program) ->
         ("run", "--timeout", "1e300", "x"),
         ("run", "--root", "/no/such/directory", "x"),
         ("run", "--memory", "1000", "x"),
+        ("run", "--ncpu", "0", "x"),
+        ("run", "--ncpu", "65", "x"),
+        ("run", "--max-procs", "0", "x"),
+        ("run", "--max-lwps", "many", "x"),
+        ("run", "--max-files", "2", "x"),
         ("run", "--memory", "1", "x"),
         ("run", "--memory", "128G", "x"),
+        ("run", "--disk", "-1", "x"),
+        ("run", "--seed", "luck", "x"),
         ("run", "--env", "novalue", "x"),
         ("run", "--trace", "--trace-file", "/no/such/directory/file", "x"),
         ("asm",),

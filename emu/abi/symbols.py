@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from enum import IntEnum, IntFlag
 
 from emu.abi.errno import Errno
-from emu.abi.fcntl import AT_FDCWD, FD_CLOEXEC, At, Fcntl, Io, Lock, Mode, Open, Seek
+from emu.abi.fcntl import AT_FDCWD, FD_CLOEXEC, At, Fcntl, Io, Lock, Mode, Open, RecordLock, Seek
 from emu.abi.frames import TRAPFRAME_SIZE, VEXTFRAME_SIZE, Trapframe, Vextframe
 from emu.abi.ioctl import Ioctl
 from emu.abi.mman import Inherit, Madv, Map, Mincore, Ms, Prot
@@ -80,6 +80,8 @@ def _symbols(abi: AbiVersion) -> Iterator[tuple[str, int]]:
     yield "VPTE_FRAME", VPTE_FRAME
     for member in Io:
         yield f"O_{member.name}", int(member)
+    for member in RecordLock:
+        yield f"F_{member.name}", int(member)
     for member in (*ExtExit, *ExtExitWho):
         yield f"EXTEXIT_{member.name}", int(member)
     yield "SIG_DFL", SIG_DFL

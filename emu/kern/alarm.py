@@ -10,6 +10,8 @@ import threading
 from collections.abc import Callable, Mapping
 from time import monotonic_ns
 
+from emu.kern.clock import milliseconds_until
+
 
 class Alarm:
     """`kick` is called from the thread, once for each time the alarm goes off."""
@@ -53,9 +55,7 @@ class Alarm:
             poll.register(self._reader, select.POLLIN)
             for fd, events in fds.items():
                 poll.register(fd, events)
-            timeout = None
-            if deadline is not None:
-                timeout = max(-(-(deadline - monotonic_ns()) // 1_000_000), 0)
+            timeout = None if deadline is None else milliseconds_until(deadline)
             ready = [fd for fd, _ in poll.poll(timeout)]
             if self._reader.fileno() in ready:
                 self._reader.recv(64)

@@ -33,6 +33,10 @@ if TYPE_CHECKING:
 SLICE_NS = 10_000_000
 """How long an LWP keeps the CPU while others are ready."""
 
+_FEW_CALLOUTS = 256
+"""The heap is searched for cancelled ones when it is twice what it was after the last search, and
+larger than this."""
+
 READABLE = select.POLLIN
 WRITABLE = select.POLLOUT
 
@@ -72,7 +76,7 @@ class LwpState(Enum):
 
 
 class Callout:
-    """Something to be done at a time.  A cancelled one stays in the heap until its time."""
+    """Something to be done at a time.  A cancelled one stays in the heap for a while."""
 
     __slots__ = ("action", "deadline")
 
@@ -115,6 +119,7 @@ class Scheduler:
         self._ready: deque[Lwp] = deque()
         self._sleeping: dict[Hashable, dict[Lwp, None]] = {}
         self._heap: list[tuple[int, int, Callout]] = []
+        self._crowded = _FEW_CALLOUTS
         self._order = count()
         self._watches: dict[int, list[Watch]] = {}
         self._slice_end: int | None = None  # counted only while others are ready
@@ -263,7 +268,12 @@ class Scheduler:
     def callout(self, deadline: int, action: Callable[[], None]) -> Callout:
         """Have `action` done once the monotonic clock is at `deadline`."""
         callout = Callout(deadline, action)
-        heapq.heappush(self._heap, (deadline, next(self._order), callout))
+        heap = self._heap
+        heapq.heappush(heap, (deadline, next(self._order), callout))
+        if len(heap) > self._crowded:
+            heap[:] = [entry for entry in heap if entry[2].action is not None]
+            heapq.heapify(heap)
+            self._crowded = max(2 * len(heap), _FEW_CALLOUTS)
         self.attention = True
         return callout
 
