@@ -44,6 +44,8 @@ class Machine:
         self.stopped: int | None = None
         """The exit status with which the run is being ended from outside."""
         self.running = False
+        self.over = False
+        """The run has ended: nothing from outside matters any more."""
         self.suspend: Callable[[], None] | None = None
         """Stop the emulator until it is continued: its first process has stopped."""
         self._proc = lwp.proc
@@ -73,11 +75,14 @@ class Machine:
             try:
                 self._loop()
             finally:
-                self.running = False
+                self.running, self.over = False, True
         except KeyboardInterrupt:
             if self.stopped is None:
                 raise
             self._torn = True
+        finally:
+            if self.terminal is not None:
+                self.terminal.restore()  # before anything is said about the run
         if proc.exit_status is not None:
             return proc.exit_status
         if proc.killed_by is not None:
@@ -162,6 +167,8 @@ class Machine:
 
     def stop(self, status: int) -> None:
         """End the run with `status`.  Any thread may call it, and again until run() returns."""
+        if self.over:
+            return
         if self.stopped is None:
             self.stopped = status
             self._sched.wake()
@@ -355,17 +362,22 @@ class Watcher:
                 for number in self._reader.recv(64):
                     if number in self._before:
                         self._machine.signal(Signal[signal.Signals(number).name[3:]])
-            elif self._machine.deaf and self._machine.stopped is None:
-                self._machine.nudge()
-            elif not self._done:
+            elif self._machine.stopped is not None or self._overdue():
                 self._machine.stop(STATUS_TIMEOUT)
                 retries += 1
                 if retries == self.RETRIES and self._before:
                     number = next(iter(self._before))
                     signal.pthread_kill(threading.main_thread().ident or 0, number)
+            elif self._machine.deaf:
+                self._machine.nudge()
+
+    def _overdue(self) -> bool:
+        return self._deadline is not None and time.monotonic() >= self._deadline
 
     def _patience(self) -> float | None:
         """Return how long to sleep: to the deadline, or to the next try of a kick."""
+        if self._machine.over:
+            return None
         if self._machine.stopped is not None or self._machine.deaf:
             return self.RETRY_SECONDS
         if self._deadline is None:
