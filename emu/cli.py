@@ -29,6 +29,7 @@ TRACE_EVENTS = ("syscalls", "traps", "faults", "signals")
 
 _USAGE_ERROR = 2
 _INTERRUPTED = 130
+_NOTHING_FOLLOWS = object()  # the command has a process of its own, which ends with it
 _PIPE_WIDTH = 200
 
 
@@ -272,7 +273,7 @@ def run(
             _fail(f"the CPU engine cannot be used here: {error}")
         machine = stack.enter_context(_closing(Machine(lwp)))
         report = _observe(machine, stats, trace, write)
-        with Watcher(machine, timeout, last=True):
+        with Watcher(machine, timeout, last=click.get_current_context().obj is _NOTHING_FOLLOWS):
             status = machine.run()
             if machine.stopped == STATUS_TIMEOUT and lwp.proc.alive:
                 _tell(f"still running after {timeout:g} s: ended")
@@ -380,7 +381,7 @@ def main() -> NoReturn:
     """The console script."""
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, lambda number, frame: sys.exit(_INTERRUPTED))
-    vkemu(prog_name="vkemu")
+    vkemu(prog_name="vkemu", obj=_NOTHING_FOLLOWS)
     raise AssertionError("click ends the process")
 
 

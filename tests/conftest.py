@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Generator, Iterator
@@ -37,6 +38,10 @@ settings.load_profile("vkemu")
 PROJECT = Path(__file__).parent.parent
 MEMORY = 64 << 20
 LOAD_ADDRESS = 0x400000
+# A shell starts what it runs in the background with these ignored, and so would be our guests.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+signal.signal(signal.SIGQUIT, signal.SIG_DFL)
+
 NUMBERS = {call.name: number for number, call in TABLE.items()}
 ARGUMENT_SLOTS = ("rdi", "rsi", "rdx", "rcx", "r8", "r9")  # slot rcx carries R10
 

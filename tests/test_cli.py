@@ -4,7 +4,8 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,7 +15,6 @@ from emu.abi.exec import Elf64Ehdr, Elf64Phdr
 from emu.abi.versions import ABI_2011, ABI_2020
 from emu.c_header import c_header
 from emu.cli import vkemu
-from emu.machine import Watcher
 
 EXIT_3 = bytes.fromhex("bf03000000 b801000000 0f05")
 LOOP = b"\xeb\xfe"
@@ -68,11 +68,8 @@ def command(capfd: pytest.CaptureFixture[str]) -> Command:
     """Run the command in this process, which is ten times faster."""
 
     def run(*args: str | Path) -> Outcome:
-        handlers = {number: signal.getsignal(number) for number in Watcher.PASSED}
         with pytest.raises(SystemExit) as ended:
             vkemu(list(map(str, args)), prog_name="vkemu")
-        for number, handler in handlers.items():  # the command leaves them ignored
-            signal.signal(number, handler)
         captured = capfd.readouterr()
         status = ended.value.code or 0
         assert isinstance(status, int)
@@ -180,17 +177,21 @@ def test_streams_are_the_guests_byte_for_byte(program: Program) -> None:
     assert vkemu_process("run", program(CAT), stdin=data) == Outcome(0, data, "")
 
 
-def waiting_guest(path: Path, *options: str) -> subprocess.Popen[bytes]:
-    """Start a guest that has said x, with its standard input open."""
-    process = subprocess.Popen(
+@contextmanager
+def waiting_guest(path: Path, *options: str) -> Iterator[subprocess.Popen[bytes]]:
+    """Start a guest that has said x, with its standard input open; it is gone afterwards."""
+    with subprocess.Popen(
         [sys.executable, "-m", "emu", "run", *options, str(path)],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
-    )
-    assert process.stdout is not None
-    assert os.read(process.stdout.fileno(), 1) == b"x"
-    return process
+    ) as process:
+        try:
+            assert process.stdout is not None
+            assert os.read(process.stdout.fileno(), 1) == b"x"
+            yield process
+        finally:
+            process.kill()
 
 
 def test_output_does_not_wait_for_the_end_nor_input_for_its_own(program: Program) -> None:
@@ -209,6 +210,31 @@ def test_ctrl_c_ends_the_run_with_130(program: Program, rest: bytes) -> None:
         assert process.wait(60) == 130
         assert process.stderr is not None
         assert process.stderr.read() == b""
+
+
+@contextmanager
+def ignored(number: int) -> Iterator[None]:
+    before = signal.signal(number, signal.SIG_IGN)
+    yield
+    signal.signal(number, before)
+
+
+def test_the_command_leaves_the_signals_of_a_larger_program_alone(
+    command: Command, program: Program
+) -> None:
+    before = [signal.getsignal(number) for number in range(1, 32)]
+    assert command("run", program(EXIT_3)).status == 3
+    assert [signal.getsignal(number) for number in range(1, 32)] == before
+
+
+def test_a_signal_that_was_ignored_from_the_start_stays_ignored(program: Program) -> None:
+    """As nohup and the shell's background jobs want it."""
+    with ignored(signal.SIGHUP), waiting_guest(program(SAY_X + READ + EXIT_3)) as process:
+        process.send_signal(signal.SIGHUP)
+        assert process.stdin is not None
+        process.stdin.write(b"x")
+        process.stdin.flush()
+        assert process.wait(60) == 3
 
 
 def test_a_reader_that_is_gone_is_the_guests_business(program: Program) -> None:
