@@ -15,8 +15,8 @@ from emu.abi.versions import SyscallReturn
 from emu.abi.vkernel import SYSCALL_LENGTH
 from emu.abi.x86 import U32_MASK, U64_MASK
 from emu.kern.proc import Lwp
-from emu.kern.sched import Restart, Sleep
-from emu.kern.sendsig import interruption, signalled
+from emu.kern.sched import Restart
+from emu.kern.sendsig import tsleep
 from emu.kern.signal import lwpsignal
 from syscalls import attr, file, lwp, path, proc, resource, signal, sysctl, time, vm, vmspace
 from syscalls.args import Handler, JustReturn, Kind, signature
@@ -227,8 +227,8 @@ def dispatch(lwp: Lwp) -> None:
             words[at] = decode(words[at])
         result: Any = call.handler(lwp, *words)
         if type(result) is GeneratorType:
-            lwp.call = result
-            _advance(lwp, None)
+            lwp.call, lwp.sleep = result, None
+            resume(lwp)
             return
         lwp.succeed((result or 0) & U64_MASK)
     except JustReturn:
@@ -236,38 +236,26 @@ def dispatch(lwp: Lwp) -> None:
     except KernelError as refusal:
         lwp.refuse(refusal.errno)
     if lwp.proc.kernel.abi.syscall_return is not SyscallReturn.IRETQ:
-        _sysret(lwp)
+        _return_fast(lwp)
     lwp.cpu.load()
 
 
 def resume(lwp: Lwp) -> None:
-    """Go on with the call that `lwp` has slept in, until it is done or sleeps again."""
-    sleep = lwp.sleep
-    assert sleep is not None
-    _advance(lwp, sleep)
-
-
-def _advance(lwp: Lwp, slept: Sleep | None) -> None:
-    """Run the call to its next sleep or its end; `slept` is the sleep that is over, if any."""
-    call = lwp.call
+    """Run the call that `lwp` is in to its next sleep or its end."""
+    call, sleep = lwp.call, lwp.sleep
     assert call is not None
-    entering = False
     try:
+        if sleep is None:
+            sleep = lwp.sleep = next(call)
         while True:
-            if slept is None:
-                sleep = next(call)
-            elif slept.timed_out:
-                lwp.proc.mailbox = False
-                sleep = call.send(False)
-            elif (broken := _broken(lwp, slept, entering)) is not None:
-                sleep = call.throw(broken)
+            try:
+                woken = tsleep(lwp, sleep)
+            except (KernelError, Restart) as broken:
+                sleep = lwp.sleep = call.throw(broken)
             else:
-                sleep = call.send(True)
-            if not (sleep.interruptible and signalled(lwp)):
-                break
-            slept, entering = sleep, True
-        lwp.proc.kernel.sched.sleep(lwp, sleep)
-        return
+                if woken is None:
+                    return
+                sleep = lwp.sleep = call.send(woken)
     except StopIteration as end:
         lwp.call = None
         lwp.succeed((end.value or 0) & U64_MASK)
@@ -285,18 +273,8 @@ def _advance(lwp: Lwp, slept: Sleep | None) -> None:
         lwp.call = None
         lwp.refuse(refusal.errno)
     if lwp.proc.kernel.abi.syscall_return is not SyscallReturn.IRETQ:
-        _sysret(lwp)
+        _return_fast(lwp)
     lwp.cpu.load()
-
-
-def _broken(lwp: Lwp, sleep: Sleep, entering: bool) -> Exception | None:
-    """Return what a signal ends the sleep with, if one does."""
-    if sleep.interruptible:
-        try:
-            interruption(lwp, entering=entering)
-        except (KernelError, Restart) as broken:
-            return broken
-    return None
 
 
 def nosys(lwp: Lwp, number: int) -> NoReturn:
@@ -311,10 +289,9 @@ def nosys(lwp: Lwp, number: int) -> NoReturn:
     raise KernelError(Errno.EINVAL, f"system call {number}")
 
 
-def _sysret(lwp: Lwp) -> None:
-    """Leave the registers as the fast return path of later versions does."""
-    frame = lwp.frame
-    frame.rcx = frame.rip
-    frame.r11 = frame.rflags
-    if lwp.proc.kernel.abi.syscall_return is SyscallReturn.SYSRET_R10_CLEAR:
-        frame.r10 = 0
+def _return_fast(lwp: Lwp) -> None:
+    """Take the fast way back, unless a signal may come first and want the registers whole."""
+    if lwp.proc.kernel.sched.attention:
+        lwp.returns_fast = True  # userret() decides
+    else:
+        lwp.return_fast()
