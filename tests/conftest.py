@@ -43,6 +43,10 @@ for _number in (signal.SIGINT, signal.SIGQUIT, signal.SIGTERM, signal.SIGHUP):
 
 MEMORY = 64 << 20
 LOAD_ADDRESS = 0x400000
+# A shell starts what it runs in the background with these ignored, and so would be our guests.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+signal.signal(signal.SIGQUIT, signal.SIG_DFL)
+
 NUMBERS = {call.name: number for number, call in TABLE.items()}
 ARGUMENT_SLOTS = ("rdi", "rsi", "rdx", "rcx", "r8", "r9")  # slot rcx carries R10
 
