@@ -134,6 +134,7 @@ def vkemu() -> None:
 )
 @abi_option
 @click.option("--ext", type=click.Choice(EXTENSIONS), multiple=True, help="Go beyond the original.")
+@click.option("--net", type=click.Choice(["loopback"]), help="Let the guest use 127.0.0.0/8.")
 @click.option(
     "--clock",
     type=click.Choice(["host", "virtual"]),
@@ -162,6 +163,7 @@ def run(
     memory: int,
     abi: str,
     ext: tuple[str, ...],
+    net: str | None,
     clock: str,
     timeout: float | None,
     no_vkernel: bool,
@@ -207,6 +209,7 @@ def run(
             tell=_tell,
             vkernel_enable=not no_vkernel,
             vmspace_io="vmspace-io" in ext,
+            net=net is not None,
         )
         try:
             engine = UnicornEngine(phys)

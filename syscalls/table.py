@@ -18,7 +18,7 @@ from emu.kern.proc import Lwp
 from emu.kern.sched import Restart, Sleep
 from emu.kern.sendsig import interruption, signalled
 from emu.kern.signal import lwpsignal
-from syscalls import file, lwp, path, proc, signal, sysctl, time, vm, vmspace
+from syscalls import file, lwp, path, proc, signal, socket, sysctl, time, vm, vmspace
 from syscalls.args import Handler, JustReturn, Kind, signature
 
 REGISTER_ARGUMENTS = 6  # rdi rsi rdx r10 r8 r9: the first six words of a trapframe
@@ -59,6 +59,12 @@ TABLE: Mapping[int, Syscall] = {
     20: Syscall(proc.getpid),
     24: Syscall(proc.getuid),
     25: Syscall(proc.geteuid),
+    27: Syscall(socket.recvmsg),
+    28: Syscall(socket.sendmsg, note="control messages only between the ends of a socketpair"),
+    29: Syscall(socket.recvfrom),
+    30: Syscall(socket.accept),
+    31: Syscall(socket.getpeername),
+    32: Syscall(socket.getsockname),
     33: Syscall(path.access),
     37: Syscall(signal.kill),
     39: Syscall(proc.getppid),
@@ -83,11 +89,28 @@ TABLE: Mapping[int, Syscall] = {
     90: Syscall(file.dup2),
     92: Syscall(file.fcntl, note="record locks are always granted; no SIGIO"),
     95: Syscall(file.fsync),
+    97: Syscall(
+        socket.socket,
+        note="EPERM without --net loopback; no address but 127.0.0.0/8",
+    ),
+    98: Syscall(socket.connect),
+    104: Syscall(socket.bind, note="INADDR_ANY is 127.0.0.1"),
+    105: Syscall(
+        socket.setsockopt,
+        note="TCP_NODELAY, IP_TOS, IP_TTL; SO_TIMESTAMP has no effect",
+    ),
+    106: Syscall(socket.listen),
     116: Syscall(time.gettimeofday),
+    118: Syscall(
+        socket.getsockopt,
+        note="TCP_NODELAY, IP_TOS, IP_TTL; no LOCAL_PEERCRED",
+    ),
     120: Syscall(file.readv),
     121: Syscall(file.writev),
     131: Syscall(file.flock, note="a conflicting lock is EAGAIN, never waited for"),
+    133: Syscall(socket.sendto),
     134: Syscall(file.shutdown),
+    135: Syscall(socket.socketpair, note="the ends cannot be bound to names"),
     136: Syscall(path.mkdir),
     137: Syscall(path.rmdir),
     165: Syscall(proc.sysarch, note="EOPNOTSUPP, as in the original"),
@@ -116,6 +139,7 @@ TABLE: Mapping[int, Syscall] = {
     344: Syscall(signal.sigreturn),
     345: Syscall(signal.sigtimedwait),
     346: Syscall(signal.sigwaitinfo),
+    393: Syscall(socket.sendfile),
     469: Syscall(lwp.umtx_sleep),
     470: Syscall(lwp.umtx_wakeup),
     472: Syscall(proc.set_tls_area),
@@ -127,6 +151,8 @@ TABLE: Mapping[int, Syscall] = {
     479: Syscall(path.getdirentries),
     480: Syscall(path.getdents),
     481: Syscall(lwp.usched_set, note="remembered; there is one emulated CPU"),
+    482: Syscall(socket.extaccept),
+    483: Syscall(socket.extconnect),
     485: Syscall(vm.mcontrol),
     486: Syscall(vmspace.vmspace_create),
     487: Syscall(vmspace.vmspace_destroy),

@@ -48,6 +48,7 @@ class Booted:
         memory: int = MEMORY,
         vkernel_enable: bool = True,
         vmspace_io: bool = False,
+        net: bool = False,
     ) -> None:
         self.told: list[str] = []
         phys = PhysicalMemory(memory)
@@ -59,6 +60,7 @@ class Booted:
             tell=self.told.append,
             vkernel_enable=vkernel_enable,
             vmspace_io=vmspace_io,
+            net=net,
         )
         engine = UnicornEngine(phys)
         proc = Proc(kernel, Vmspace(phys, abi, grows=True), FileTable())

@@ -9,6 +9,7 @@ from emu.abi.frames import TRAPFRAME_SIZE, VEXTFRAME_SIZE, Trapframe, Vextframe
 from emu.abi.ioctl import Ioctl
 from emu.abi.mman import Inherit, Madv, Map, Mincore, Ms, Prot
 from emu.abi.signal import Signal
+from emu.abi.socket import Af, Level, Msg, Scm, Shut, So, Sock
 from emu.abi.time import ClockId
 from emu.abi.versions import AbiVersion
 from emu.abi.vkernel import VPTE_FRAME, Trap, VmspaceCtl
@@ -44,6 +45,12 @@ _PREFIXES: dict[str, type[IntEnum] | type[IntFlag]] = {
     "LOCK_": Lock,
     "S_IF": Mode,
     "CLOCK_": ClockId,
+    "AF_": Af,
+    "SOCK_": Sock,
+    "SO_": So,
+    "MSG_": Msg,
+    "SCM_": Scm,
+    "SHUT_": Shut,
     "": Ioctl,
 }
 
@@ -67,6 +74,7 @@ def _symbols(abi: AbiVersion) -> Iterator[tuple[str, int]]:
     for member in Io:
         yield f"O_{member.name}", int(member)
     yield "FD_CLOEXEC", FD_CLOEXEC
+    yield "SOL_SOCKET", Level.SOCKET
     for name, *_ in Trapframe._fields_:
         yield f"TF_{name.upper()}", getattr(Trapframe, name).offset
     yield "TF_SIZE", TRAPFRAME_SIZE

@@ -197,6 +197,20 @@ class Tree:
             return found.names
 
     @contextmanager
+    def socket_name(
+        self, path: bytes, cwd: Names, *, create: bool = False
+    ) -> Iterator[tuple[int, bytes]]:
+        """Find a socket, or the place for a new one; return its directory, open, and name."""
+        purpose = Purpose.CREATE if create else Purpose.FIND
+        with self._walk(path, cwd, follow=not create, purpose=purpose) as found:
+            if create:
+                if found.status is not None or found.names in _DEVICES:
+                    raise KernelError(Errno.EADDRINUSE, _show(found.names))
+            elif found.names in _DEVICES or not stat.S_ISSOCK(found.existing().st_mode):
+                raise KernelError(Errno.ENOTSOCK, _show(found.names))
+            yield found.at, found.name
+
+    @contextmanager
     def _walk(
         self, path: bytes, cwd: Names, *, follow: bool = True, purpose: Purpose = Purpose.FIND
     ) -> Iterator[Found]:
