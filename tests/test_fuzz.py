@@ -1,5 +1,6 @@
 """Whatever a guest does, the machine goes on or ends in an orderly way."""
 
+import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
@@ -61,6 +62,7 @@ CALM = [BUFFER, 1, 4096, 0, 3, 0]
 @contextmanager
 def world(abi: str = "2011") -> Iterator[Lwp]:
     """A virtual kernel with something for every argument to hit, and no host stream open."""
+    before = set(os.listdir("/proc/self/fd"))
     options: dict[str, Any] = {"vmspace_io": True, "net": True, "abi": VERSIONS[abi]}
     with closing(Booted(b"\x90", memory=8 << 20, **options)) as machine:
         vk = VirtualKernel(machine)
@@ -84,6 +86,7 @@ def world(abi: str = "2011") -> Iterator[Lwp]:
         assert call(lwp, "mcontrol", TREE, 1 << 21, Madv.SETMAP, entry) == 0
         assert call(lwp, "mmap", FAR, FAR_SIZE, RW, ANON_FIXED, MINUS_ONE, 0, 0) == FAR
         yield lwp
+    assert set(os.listdir("/proc/self/fd")) <= before
 
 
 def make(lwp: Lwp, number: int, words: list[int]) -> None:

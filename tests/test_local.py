@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 from conftest import Finishing, call
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from emu.abi.errno import Errno, KernelError
 from emu.abi.fcntl import Mode, Open
@@ -552,3 +554,42 @@ def test_a_child_has_both_ends(lwp: Lwp, stream: tuple[int, int]) -> None:
     assert node.peer() == SUN_NONAME
     child.drop()
     assert refusal(node.peer) is Errno.ENOTCONN
+
+
+steps = st.lists(st.tuples(st.sampled_from("swr"), st.integers(0, 300)), max_size=40)
+
+
+@settings(max_examples=50, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(steps=steps)
+def test_files_stay_with_the_data_they_came_with(lwp: Lwp, steps: list[tuple[str, int]]) -> None:
+    """A stream is a queue of pieces, and a piece with a file begins with it."""
+    one, other = pair(lwp)
+    queue: list[tuple[bool, bytearray]] = []
+    for stamp, (step, size) in enumerate(steps):
+        data = bytes((stamp,)) * size
+        if step == "s":
+            send_files(lwp, one, data, one)
+            queue.append((True, bytearray(data)))
+        elif step == "w":
+            put(lwp, one, data)
+            if queue:
+                queue[-1][1].extend(data)
+            elif data:
+                queue.append((False, bytearray(data)))
+        elif not queue:
+            expected = None if size == 0 else Errno.EAGAIN
+            if expected:
+                assert refusal(get, lwp, other, size, Msg.DONTWAIT) is expected
+        else:
+            with_file, piece = queue[0]
+            received, fds, _ = receive_files(lwp, other, size)
+            assert (received, bool(fds)) == (bytes(piece[:size]), with_file)
+            for fd in fds:
+                file.close(lwp, fd)
+            del piece[:size]
+            queue[0] = (False, piece)
+            if not piece:
+                del queue[0]
+    file.close(lwp, one)
+    file.close(lwp, other)
+    assert lwp.proc.kernel.rights.count == 0

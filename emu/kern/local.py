@@ -193,7 +193,7 @@ class LocalSocket(Socket):
 
     def set_protocol_option(self, level: int, name: int, value: bytes) -> None:
         if self.kind is Sock.DGRAM:
-            super().set_protocol_option(level, name, value)
+            return super().set_protocol_option(level, name, value)
         raise KernelError(Errno.EOPNOTSUPP, f"option {name:#x}")
 
     def can_read(self) -> bool:
