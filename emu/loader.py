@@ -54,7 +54,8 @@ from emu.abi.x86 import (
     round_page,
     trunc_page,
 )
-from emu.kern.proc import Lwp, Proc
+from emu.kern.proc import Kernel, Lwp, Proc
+from emu.vm.vmspace import Vmspace
 
 STACK_SIZE = 512 << 20
 """How far the stack may grow (maxssiz)."""
@@ -98,27 +99,62 @@ def load(
     Raise LoaderError, with nothing changed, if the program or its arguments cannot be used.
     """
     name = "program" if isinstance(program, bytes) else fspath(program)
+    argv = list(argv) or [fsencode(Path(name).name)]
     try:
         with _open(program) as stream:
-            plan = _plan(proc, stream, options or LoadOptions())
-            stack = _Stack(proc, plan, list(argv) or [fsencode(Path(name).name)], envp)
-            _check_memory(proc, plan, stack)
-            contents = [_read(stream, part.offset, part.file_size) for part in plan.parts]
+            ready = prepare(proc.kernel, stream, argv[0], argv, envp, options or LoadOptions())
     except OSError as error:
         raise LoaderError(f"{name}: {strerror(error.errno or 0)}") from None
-    except _Unusable as problem:
+    except Unusable as problem:
         raise LoaderError(f"{name}: {problem}") from None
-    space = proc.vmspace
-    space.map_stack(space.user_max - STACK_SIZE, space.user_max, PROT_ALL)
-    for part, data in zip(plan.parts, contents, strict=True):
-        space.map_anonymous(part.start, part.end)
-        space.copyout(part.start, data)
-        space.mprotect(part.start, part.end - part.start, part.prot)
-    space.copyout(stack.args, stack.contents)
-    proc.text_start = plan.text_start
-    proc.data_start = plan.data_start
-    proc.data_size = plan.data_size
-    return Image(plan.entry, stack.args)
+    ready.place(proc.vmspace)
+    return ready.begin(proc)
+
+
+def prepare(
+    kernel: Kernel,
+    stream: BinaryIO,
+    path: bytes,
+    argv: Sequence[bytes],
+    envp: Sequence[bytes],
+    options: LoadOptions | None = None,
+) -> "Ready":
+    """Read a program and check everything about it.  Raise Unusable if it cannot be run.
+
+    Without `options` it must be an ELF program.  `path` is what it is told of its own name.
+    """
+    plan = _plan(kernel, stream, options)
+    stack = _Stack(kernel, plan, path, argv, envp)
+    _check_memory(kernel, plan, stack)
+    contents = [_read(stream, part.offset, part.file_size) for part in plan.parts]
+    return Ready(plan, stack, contents)
+
+
+class Ready:
+    """A program that can be put into an address space."""
+
+    def __init__(self, plan: "_Plan", stack: "_Stack", contents: list[bytes]) -> None:
+        self._plan = plan
+        self._stack = stack
+        self._contents = contents
+
+    def place(self, space: Vmspace) -> None:
+        """Fill an empty address space.  Raise KernelError(ENOMEM) if memory runs out after all."""
+        plan, stack = self._plan, self._stack
+        space.map_stack(space.user_max - STACK_SIZE, space.user_max, PROT_ALL)
+        for part, data in zip(plan.parts, self._contents, strict=True):
+            space.map_anonymous(part.start, part.end)
+            space.copyout(part.start, data)
+            space.mprotect(part.start, part.end - part.start, part.prot)
+        space.copyout(stack.args, stack.contents)
+
+    def begin(self, proc: Proc) -> Image:
+        """Make it the program of `proc`, whose address space it has filled."""
+        plan = self._plan
+        proc.text_start = plan.text_start
+        proc.data_start = plan.data_start
+        proc.data_size = plan.data_size
+        return Image(plan.entry, self._stack.args)
 
 
 def exec_setregs(lwp: Lwp, image: Image) -> None:
@@ -137,8 +173,8 @@ def exec_setregs(lwp: Lwp, image: Image) -> None:
     lwp.cpu.fp_reset()
 
 
-class _Unusable(Exception):
-    """Why a program cannot be run; load() adds which."""
+class Unusable(Exception):
+    """Why a program cannot be run, without its name."""
 
 
 # What is to be loaded where
@@ -173,21 +209,23 @@ def _open(program: Path | bytes) -> BinaryIO:
     try:
         mode = program.stat().st_mode  # first: to open a FIFO would be to wait
     except ValueError as error:
-        raise _Unusable(str(error)) from None
+        raise Unusable(str(error)) from None
     if S_ISDIR(mode):
-        raise _Unusable("is a directory")
+        raise Unusable("is a directory")
     if not S_ISREG(mode):
-        raise _Unusable("not a regular file")
+        raise Unusable("not a regular file")
     return program.open("rb")
 
 
-def _plan(proc: Proc, stream: BinaryIO, options: LoadOptions) -> _Plan:
+def _plan(kernel: Kernel, stream: BinaryIO, options: LoadOptions | None) -> _Plan:
     size = stream.seek(0, 2)
     if size == 0:
-        raise _Unusable("the file is empty")
+        raise Unusable("the file is empty")
     if _read(stream, 0, min(len(ELF_MAGIC), size)) == ELF_MAGIC:
-        return _plan_elf(proc, stream, size)
-    return _plan_flat(proc, size, options)
+        return _plan_elf(kernel, stream, size)
+    if options is None:
+        raise Unusable("not an ELF program")
+    return _plan_flat(kernel, size, options)
 
 
 def _read(stream: BinaryIO, offset: int, size: int) -> bytes:
@@ -196,22 +234,22 @@ def _read(stream: BinaryIO, offset: int, size: int) -> bytes:
     while len(data) < size:
         more = stream.read(size - len(data))
         if not more:
-            raise _Unusable("the file became shorter while it was read")
+            raise Unusable("the file became shorter while it was read")
         data += more
     return data
 
 
-def _plan_flat(proc: Proc, size: int, options: LoadOptions) -> _Plan:
+def _plan_flat(kernel: Kernel, size: int, options: LoadOptions) -> _Plan:
     start = options.load_addr
     if start & PAGE_MASK:
-        raise _Unusable(f"the load address {start:#x} is not a multiple of {PAGE_SIZE}")
+        raise Unusable(f"the load address {start:#x} is not a multiple of {PAGE_SIZE}")
     if options.bss < 0:
-        raise _Unusable(f"a bss of {options.bss} bytes")
+        raise Unusable(f"a bss of {options.bss} bytes")
     end = round_page(start + size + options.bss)
-    _check_place(proc, start, end, "the program")
+    _check_place(kernel, start, end, "the program")
     entry = start if options.entry is None else options.entry
     if not start <= entry < start + size + options.bss:
-        raise _Unusable(f"the entry point {entry:#x} is outside the program")
+        raise Unusable(f"the entry point {entry:#x} is outside the program")
     return _Plan(
         parts=[_Part(start, end, PROT_ALL, 0, size)],
         entry=entry,
@@ -221,7 +259,7 @@ def _plan_flat(proc: Proc, size: int, options: LoadOptions) -> _Plan:
     )
 
 
-def _plan_elf(proc: Proc, stream: BinaryIO, size: int) -> _Plan:
+def _plan_elf(kernel: Kernel, stream: BinaryIO, size: int) -> _Plan:
     header = _elf_header(stream, size)
     segments = _program_headers(stream, size, header)
     plan = _Plan()
@@ -237,7 +275,7 @@ def _plan_elf(proc: Proc, stream: BinaryIO, size: int) -> _Plan:
             headers_at = vaddr
         if segment.p_type != Pt.LOAD or (segment.p_memsz == 0 and segment.p_filesz == 0):
             continue
-        part = _segment(proc, segment, vaddr, size, f"segment {number}")
+        part = _segment(kernel, segment, vaddr, size, f"segment {number}")
         plan.parts.append(part)
         if segment.p_offset == 0 and headers_end <= segment.p_filesz:
             headers_at = vaddr + header.e_phoff
@@ -247,10 +285,10 @@ def _plan_elf(proc: Proc, stream: BinaryIO, size: int) -> _Plan:
         else:
             plan.data_start, plan.data_size = part.start, part.end - part.start
     if not plan.parts:
-        raise _Unusable("there is no segment to load")
+        raise Unusable("there is no segment to load")
     _check_overlap(plan.parts)
     if not entered:
-        raise _Unusable(f"the entry point {header.e_entry:#x} is outside the program")
+        raise Unusable(f"the entry point {header.e_entry:#x} is outside the program")
     plan.entry = header.e_entry + plan.base
     plan.program_headers = (
         (At.PHDR, headers_at),
@@ -262,62 +300,62 @@ def _plan_elf(proc: Proc, stream: BinaryIO, size: int) -> _Plan:
 
 def _elf_header(stream: BinaryIO, size: int) -> Elf64Ehdr:
     if size < EHDR_SIZE:
-        raise _Unusable("truncated: the ELF header is not complete")
+        raise Unusable("truncated: the ELF header is not complete")
     header = Elf64Ehdr.from_buffer_copy(_read(stream, 0, EHDR_SIZE))
     ident = header.e_ident
     if ident[EI_CLASS] == ELFCLASS32:
-        raise _Unusable("a 32-bit program; only 64-bit ones run here")
+        raise Unusable("a 32-bit program; only 64-bit ones run here")
     if ident[EI_DATA] == ELFDATA2MSB:
-        raise _Unusable("a big-endian program, not one for x86-64")
+        raise Unusable("a big-endian program, not one for x86-64")
     if ident[EI_CLASS] != ELFCLASS64 or ident[EI_DATA] != ELFDATA2LSB:
-        raise _Unusable("the ELF header makes no sense")
+        raise Unusable("the ELF header makes no sense")
     if header.e_machine != EM_X86_64:
-        raise _Unusable(f"a program for another machine (ELF machine {header.e_machine})")
+        raise Unusable(f"a program for another machine (ELF machine {header.e_machine})")
     match header.e_type:
         case ElfType.EXEC | ElfType.DYN:
             pass
         case ElfType.REL:
-            raise _Unusable("an object file, not a program; link it first")
+            raise Unusable("an object file, not a program; link it first")
         case _:
-            raise _Unusable(f"not a program (ELF type {header.e_type})")
+            raise Unusable(f"not a program (ELF type {header.e_type})")
     if (
         ident[EI_VERSION] != EV_CURRENT
         or header.e_version != EV_CURRENT
         or header.e_ehsize != EHDR_SIZE
         or (header.e_phnum and header.e_phentsize != PHDR_SIZE)
     ):
-        raise _Unusable("the ELF header makes no sense")
+        raise Unusable("the ELF header makes no sense")
     return header
 
 
 def _program_headers(stream: BinaryIO, size: int, header: Elf64Ehdr) -> list[Elf64Phdr]:
     table_size = header.e_phnum * PHDR_SIZE
     if header.e_phoff + table_size > size:
-        raise _Unusable("truncated: the program headers lie past the end of the file")
+        raise Unusable("truncated: the program headers lie past the end of the file")
     table = _read(stream, header.e_phoff, table_size)
     segments = [Elf64Phdr.from_buffer_copy(table, at) for at in range(0, table_size, PHDR_SIZE)]
     if any(segment.p_type == Pt.INTERP for segment in segments):
-        raise _Unusable("dynamically linked; link it with -static")
+        raise Unusable("dynamically linked; link it with -static")
     return segments
 
 
-def _segment(proc: Proc, segment: Elf64Phdr, vaddr: int, size: int, name: str) -> _Part:
+def _segment(kernel: Kernel, segment: Elf64Phdr, vaddr: int, size: int, name: str) -> _Part:
     """Return the pages of a segment: load_section() in the original.
 
     Whole pages are taken from the file, so before the segment, and behind it unless it goes on with
     zeros, the pages show its neighbours in the file.
     """
     if segment.p_filesz > segment.p_memsz:
-        raise _Unusable(f"{name} is larger in the file than in memory")
+        raise Unusable(f"{name} is larger in the file than in memory")
     file_end = segment.p_offset + segment.p_filesz
     if segment.p_filesz and file_end > size:
-        raise _Unusable(f"truncated: {name} lies past the end of the file")
+        raise Unusable(f"truncated: {name} lies past the end of the file")
     start, end = trunc_page(vaddr), round_page(vaddr + segment.p_memsz)
-    _check_place(proc, start, end, name)
+    _check_place(kernel, start, end, name)
     part = _Part(start, end, _prot(segment.p_flags), trunc_page(segment.p_offset), 0)
     if segment.p_filesz:
         if (segment.p_offset - vaddr) & PAGE_MASK:
-            raise _Unusable(f"{name} lies differently in its pages in memory and in the file")
+            raise Unusable(f"{name} lies differently in its pages in memory and in the file")
         if segment.p_filesz == segment.p_memsz:
             file_end = min(round_page(file_end), size)
         part.file_size = file_end - part.offset
@@ -335,10 +373,10 @@ def _prot(flags: int) -> int:
     return prot
 
 
-def _check_place(proc: Proc, start: int, end: int, name: str) -> None:
-    limit = proc.vmspace.user_max - STACK_SIZE
+def _check_place(kernel: Kernel, start: int, end: int, name: str) -> None:
+    limit = kernel.abi.user_max - STACK_SIZE
     if start < 0 or end > limit:
-        raise _Unusable(f"{name} does not fit below the stack: {start:#x}-{end:#x}")
+        raise Unusable(f"{name} does not fit below the stack: {start:#x}-{end:#x}")
 
 
 def _check_overlap(parts: Sequence[_Part]) -> None:
@@ -346,7 +384,7 @@ def _check_overlap(parts: Sequence[_Part]) -> None:
     end = 0
     for part in sorted(parts, key=lambda part: part.start):
         if part.start < end:
-            raise _Unusable(f"two segments share the page at {part.start:#x}")
+            raise Unusable(f"two segments share the page at {part.start:#x}")
         end = part.end
 
 
@@ -361,17 +399,22 @@ class _Stack:
     """
 
     def __init__(
-        self, proc: Proc, plan: _Plan, argv: Sequence[bytes], envp: Sequence[bytes]
+        self,
+        kernel: Kernel,
+        plan: _Plan,
+        path: bytes,
+        argv: Sequence[bytes],
+        envp: Sequence[bytes],
     ) -> None:
         strings = b"".join(string + b"\0" for string in (*argv, *envp))
         if strings.count(0) != len(argv) + len(envp):
-            raise _Unusable("an argument or environment string contains a NUL")
+            raise Unusable("an argument or environment string contains a NUL")
         if len(strings) > ARG_MAX:
-            raise _Unusable(f"more than {ARG_MAX} bytes of arguments and environment")
-        path = argv[0] + b"\0"
-        end = proc.vmspace.user_max
+            raise Unusable(f"more than {ARG_MAX} bytes of arguments and environment")
+        path += b"\0"
+        end = kernel.abi.user_max
         ps_strings = end - PS_STRINGS_SIZE
-        trampoline = sigcode(proc.kernel.abi.sigframe)
+        trampoline = sigcode(kernel.abi.sigframe)
         trampoline_at = ps_strings - len(trampoline)
         path_at = trampoline_at - len(path)
         strings_at = (
@@ -388,7 +431,7 @@ class _Stack:
             (At.ENTRY, plan.entry),
             (At.BASE, plan.base),
             (At.EXECPATH, path_at),
-            (At.OSRELDATE, proc.kernel.abi.osreldate),
+            (At.OSRELDATE, kernel.abi.osreldate),
             (At.NULL, 0),
         )
         pointers = _pointers(strings_at, (*argv, *envp))
@@ -428,14 +471,14 @@ def _round_word(size: int) -> int:
     return -(-size // _WORD) * _WORD
 
 
-def _check_memory(proc: Proc, plan: _Plan, stack: _Stack) -> None:
+def _check_memory(kernel: Kernel, plan: _Plan, stack: _Stack) -> None:
     """A program that does not fit is refused now; zeros cost nothing until they are touched."""
-    phys = proc.kernel.phys
+    phys = kernel.phys
     sizes = [part.file_size for part in plan.parts] + [len(stack.contents)]
     need = sum(_footprint(size) for size in sizes)
     free = phys.size - PAGE_SIZE - phys.used
     if need > free:
-        raise _Unusable(f"needs {need >> 10} KiB of memory; {free >> 10} KiB are free")
+        raise Unusable(f"needs {need >> 10} KiB of memory; {free >> 10} KiB are free")
 
 
 def _footprint(size: int) -> int:

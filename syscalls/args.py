@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from enum import IntEnum, IntFlag
 from typing import Annotated, Any, get_type_hints
 
+from emu.abi.fcntl import AT_FDCWD, At
 from emu.abi.mman import Inherit, Madv, Map, Ms, Prot
 from emu.abi.vkernel import VmspaceCtl
 from emu.abi.x86 import U32_MASK
@@ -69,6 +70,10 @@ def _hex(value: int, peek: Peek) -> str:
     return hex(value) if value else "0"
 
 
+def _directory(value: int, peek: Peek) -> str:
+    return "AT_FDCWD" if value == AT_FDCWD else str(value)
+
+
 def _octal(value: int, peek: Peek) -> str:
     return f"0{value:o}"
 
@@ -113,8 +118,10 @@ Ptr = Annotated[int, Kind("void *", None, _hex)]
 Word = Annotated[int, Kind("u_long", None, _hex)]
 Str = Annotated[int, Kind("char *", None, _string)]
 Fd = Annotated[int, Kind("int", signed32, _decimal)]
+DirFd = Annotated[int, Kind("int", signed32, _directory)]
 Mode = Annotated[int, Kind("mode_t", unsigned32, _octal)]
 Pad = Annotated[int, Kind("int", None, _hex)]
+AtArg = Annotated[int, flags_kind(At, "AT_")]
 ProtArg = Annotated[int, flags_kind(Prot, "PROT_")]
 MapArg = Annotated[int, flags_kind(Map, "MAP_")]
 MsArg = Annotated[int, flags_kind(Ms, "MS_")]

@@ -11,8 +11,9 @@ from emu.abi.fcntl import FD_CLOEXEC, Fcntl, Io, Lock, Open, RecordLock, Seek
 from emu.abi.ioctl import IOC_IN, IOC_OUT, IOCPARM_MASK, IOCPARM_SHIFT, Ioctl
 from emu.abi.signal import Signal
 from emu.abi.socket import Shut
-from emu.abi.structs import FLOCK_SIZE, Flock
+from emu.abi.structs import Flock
 from emu.abi.x86 import U32_MASK
+from emu.kern import lockf
 from emu.kern.file import MAX_OFFSET, File
 from emu.kern.pipe import Pipe
 from emu.kern.proc import Lwp
@@ -133,7 +134,7 @@ def fsync(lwp: Lwp, fd: Fd) -> None:
     lwp.proc.files.get(fd).node.sync()
 
 
-def flock(lwp: Lwp, fd: Fd, how: LockArg) -> None:
+def flock(lwp: Lwp, fd: Fd, how: LockArg) -> Blocking[None]:
     """Lock or unlock the whole file, for the open file `fd` stands for."""
     file = lwp.proc.files.get(fd)
     if not file.node.seekable:
@@ -141,12 +142,14 @@ def flock(lwp: Lwp, fd: Fd, how: LockArg) -> None:
     if how & Lock.UN:
         file.node.unlock(file)
     elif how & (Lock.EX | Lock.SH):
-        file.node.lock(file, exclusive=bool(how & Lock.EX))
+        exclusive, wait = bool(how & Lock.EX), not how & Lock.NB
+        sched = lwp.proc.kernel.sched
+        yield from lockf.flock(sched, file.node, file, exclusive=exclusive, wait=wait)
     else:
         raise KernelError(Errno.EBADF, f"flock({how}) asks for nothing")
 
 
-def fcntl(lwp: Lwp, fd: Fd, cmd: FcntlArg, arg: Long) -> int:
+def fcntl(lwp: Lwp, fd: Fd, cmd: FcntlArg, arg: Long) -> Blocking[int]:
     files = lwp.proc.files
     word = (arg & U32_MASK ^ 0x8000_0000) - 0x8000_0000  # an int, but for locks
     match cmd:
@@ -165,7 +168,7 @@ def fcntl(lwp: Lwp, fd: Fd, cmd: FcntlArg, arg: Long) -> int:
         case Fcntl.SETOWN:
             files.get(fd).set_owner(word)
         case Fcntl.GETLK | Fcntl.SETLK | Fcntl.SETLKW:
-            _record_lock(lwp, fd, cmd, arg)
+            yield from _record_lock(lwp, fd, cmd, arg)
         case _:
             files.get(fd)
             raise KernelError(Errno.EINVAL, f"fcntl command {cmd}")
@@ -302,18 +305,56 @@ def _nonblocking(file: File, flags: int) -> bool:
     return bool(flags & _FNONBLOCKING or file.flags & _NONBLOCK)
 
 
-def _record_lock(lwp: Lwp, fd: int, cmd: int, arg: int) -> None:
-    """Grant a record lock: a process never stands in its own way."""
-    lock = Flock.from_buffer_copy(lwp.vmspace.copyin(arg, FLOCK_SIZE))
-    file = lwp.proc.files.get(fd)
-    if not file.node.seekable:
+def _record_lock(lwp: Lwp, fd: int, cmd: int, arg: int) -> Blocking[None]:
+    """Ask about, take or give up a lock on some bytes, for the process."""
+    proc = lwp.proc
+    lock = lwp.vmspace.copyin_struct(arg, Flock)
+    file = proc.files.get(fd)
+    node = file.node
+    if not node.seekable:
         raise KernelError(Errno.EBADF, "cannot be locked")
     if lock.l_type not in RecordLock.__members__.values():
         raise KernelError(Errno.EINVAL, f"lock type {lock.l_type}")
+    exclusive = lock.l_type == RecordLock.WRLCK
+    wanted = lockf.Range(proc.files, exclusive, *_lock_bytes(file, lock), proc.pid)
     if cmd == Fcntl.GETLK:
-        lock.l_type = RecordLock.UNLCK
-        lwp.vmspace.copyout(arg, bytes(lock))
-    elif (lock.l_type == RecordLock.RDLCK and not file.readable) or (
-        lock.l_type == RecordLock.WRLCK and not file.writable
-    ):
+        holder = None if lock.l_type == RecordLock.UNLCK else node.locks.conflict(wanted)
+        lwp.vmspace.copyout(arg, bytes(_describe(lock, holder)))
+    elif lock.l_type == RecordLock.UNLCK:
+        node.locks.remove(proc.files, wanted.first, wanted.last)
+    elif not (file.writable if exclusive else file.readable):
         raise KernelError(Errno.EBADF, "not open for that kind of lock")
+    else:
+        wait = cmd == Fcntl.SETLKW
+        yield from lockf.lock_record(proc.kernel.sched, node.locks, wanted, wait=wait)
+
+
+def _lock_bytes(file: File, lock: Flock) -> tuple[int, int]:
+    """Return the first and the last byte that a struct flock means."""
+    match lock.l_whence:
+        case Seek.SET:
+            start = lock.l_start
+        case Seek.CUR:
+            start = file.offset + lock.l_start
+        case Seek.END:
+            start = file.node.length() + lock.l_start
+        case _:
+            raise KernelError(Errno.EINVAL, f"a lock from {lock.l_whence}")
+    end = start + lock.l_len - 1 if lock.l_len else lockf.LAST
+    if not 0 <= start <= end <= lockf.LAST or lock.l_len < 0:
+        raise KernelError(Errno.EINVAL, f"a lock of {lock.l_len} bytes from {start}")
+    return start, end
+
+
+def _describe(lock: Flock, holder: lockf.Range | None) -> Flock:
+    """Return what F_GETLK answers: `lock` itself, unlocked, if nobody is in its way."""
+    if holder is None:
+        lock.l_type = RecordLock.UNLCK
+        return lock
+    return Flock(
+        l_start=holder.first,
+        l_len=0 if holder.last == lockf.LAST else holder.last - holder.first + 1,
+        l_pid=holder.pid,
+        l_type=RecordLock.WRLCK if holder.exclusive else RecordLock.RDLCK,
+        l_whence=Seek.SET,
+    )

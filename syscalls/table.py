@@ -15,10 +15,23 @@ from emu.abi.versions import SyscallReturn
 from emu.abi.vkernel import SYSCALL_LENGTH
 from emu.abi.x86 import U32_MASK, U64_MASK
 from emu.kern.proc import Lwp
-from emu.kern.sched import Restart, Sleep
-from emu.kern.sendsig import interruption, signalled
+from emu.kern.sched import Restart
+from emu.kern.sendsig import tsleep
 from emu.kern.signal import lwpsignal
-from syscalls import file, lwp, path, proc, signal, socket, sysctl, time, vm, vmspace
+from syscalls import (
+    attr,
+    file,
+    lwp,
+    path,
+    proc,
+    resource,
+    signal,
+    socket,
+    sysctl,
+    time,
+    vm,
+    vmspace,
+)
 from syscalls.args import Handler, JustReturn, Kind, signature
 
 REGISTER_ARGUMENTS = 6  # rdi rsi rdx r10 r8 r9: the first six words of a trapframe
@@ -45,16 +58,22 @@ class Syscall:
 
 TABLE: Mapping[int, Syscall] = {
     1: Syscall(proc.exit),
+    2: Syscall(proc.fork),
     3: Syscall(file.read),
     4: Syscall(file.write),
     5: Syscall(
         path.open,
-        note="a conflicting lock is EAGAIN, never waited for; O_FSYNC and O_DIRECT have no effect",
+        note="O_FSYNC and O_DIRECT have no effect",
     ),
     6: Syscall(file.close),
+    7: Syscall(proc.wait4, note="all time counts as user time"),
+    9: Syscall(path.link),
     10: Syscall(path.unlink),
     12: Syscall(path.chdir),
     13: Syscall(path.fchdir),
+    14: Syscall(path.mknod, note="EOPNOTSUPP: no devices can be made"),
+    15: Syscall(attr.chmod, note="set-user-id and set-group-id are never set"),
+    16: Syscall(attr.chown, note="no effect where the host does not let us"),
     17: Syscall(vm.obreak, name="break"),
     20: Syscall(proc.getpid),
     24: Syscall(proc.getuid),
@@ -66,34 +85,45 @@ TABLE: Mapping[int, Syscall] = {
     31: Syscall(socket.getpeername),
     32: Syscall(socket.getsockname),
     33: Syscall(path.access),
+    36: Syscall(attr.sync),
     37: Syscall(signal.kill),
     39: Syscall(proc.getppid),
     41: Syscall(file.dup),
     42: Syscall(file.pipe),
     43: Syscall(proc.getegid),
     47: Syscall(proc.getgid),
+    49: Syscall(proc.getlogin),
+    50: Syscall(proc.setlogin),
     53: Syscall(signal.sigaltstack),
     54: Syscall(
         file.ioctl,
         note="terminal settings and size; FIONREAD, FIONBIO, FIOASYNC, FIOSETOWN, FIOCLEX",
     ),
+    57: Syscall(path.symlink),
+    58: Syscall(path.readlink),
+    59: Syscall(proc.execve, note="set-user-id is ignored"),
     60: Syscall(path.umask),
     65: Syscall(vm.msync),
+    66: Syscall(proc.vfork),
     69: Syscall(proc.sbrk, note="EOPNOTSUPP, as in the original"),
     70: Syscall(proc.sstk, note="EOPNOTSUPP, as in the original"),
     73: Syscall(vm.munmap),
     74: Syscall(vm.mprotect),
     75: Syscall(vm.madvise),
     78: Syscall(vm.mincore),
+    81: Syscall(proc.getpgrp),
+    82: Syscall(proc.setpgid),
     89: Syscall(proc.getdtablesize),
     90: Syscall(file.dup2),
-    92: Syscall(file.fcntl, note="record locks are always granted; no SIGIO"),
+    92: Syscall(file.fcntl, note="no SIGIO"),
     95: Syscall(file.fsync),
+    96: Syscall(resource.setpriority, note="remembered; all LWPs take turns"),
     97: Syscall(
         socket.socket,
         note="EPERM without --net loopback; no address but 127.0.0.0/8",
     ),
     98: Syscall(socket.connect),
+    100: Syscall(resource.getpriority),
     104: Syscall(socket.bind, note="INADDR_ANY is 127.0.0.1"),
     105: Syscall(
         socket.setsockopt,
@@ -101,34 +131,54 @@ TABLE: Mapping[int, Syscall] = {
     ),
     106: Syscall(socket.listen),
     116: Syscall(time.gettimeofday),
+    117: Syscall(resource.getrusage, note="time, signals, switches; all time is user time"),
     118: Syscall(
         socket.getsockopt,
         note="TCP_NODELAY, IP_TOS, IP_TTL; no LOCAL_PEERCRED",
     ),
     120: Syscall(file.readv),
     121: Syscall(file.writev),
+    123: Syscall(attr.fchown, note="no effect where the host does not let us"),
+    124: Syscall(attr.fchmod, note="set-user-id and set-group-id are never set"),
+    128: Syscall(path.rename),
     131: Syscall(file.flock, note="a conflicting lock is EAGAIN, never waited for"),
+    132: Syscall(path.mkfifo, note="EOPNOTSUPP: no fifos can be made"),
     133: Syscall(socket.sendto),
     134: Syscall(file.shutdown),
     135: Syscall(socket.socketpair, note="the ends cannot be bound to names"),
     136: Syscall(path.mkdir),
     137: Syscall(path.rmdir),
+    138: Syscall(attr.utimes),
+    147: Syscall(proc.setsid),
+    157: Syscall(attr.statfs),
+    158: Syscall(attr.fstatfs),
     165: Syscall(proc.sysarch, note="EOPNOTSUPP, as in the original"),
     166: Syscall(lwp.rtprio, note="remembered; all LWPs take turns"),
     173: Syscall(file.extpread),
     174: Syscall(file.extpwrite),
+    191: Syscall(attr.pathconf),
+    192: Syscall(attr.fpathconf),
+    194: Syscall(resource.getrlimit),
+    195: Syscall(resource.setrlimit, note="DATA, NOFILE and NPROC have an effect"),
     197: Syscall(vm.mmap),
     199: Syscall(file.lseek),
     200: Syscall(path.truncate),
     201: Syscall(file.ftruncate),
     202: Syscall(sysctl.__sysctl, note="only vm.vkernel_enable can be set"),
+    206: Syscall(attr.futimes),
+    207: Syscall(proc.getpgid),
     232: Syscall(time.clock_gettime),
     234: Syscall(time.clock_getres),
     240: Syscall(time.nanosleep),
     250: Syscall(vm.minherit),
+    251: Syscall(proc.rfork, note="RFTHREAD peers do not die with their leader"),
     253: Syscall(proc.issetugid),
+    254: Syscall(attr.lchown, note="no effect where the host does not let us"),
+    274: Syscall(attr.lchmod, note="a symbolic link has no mode: no effect on it"),
+    276: Syscall(attr.lutimes),
     289: Syscall(file.extpreadv),
     290: Syscall(file.extpwritev),
+    310: Syscall(proc.getsid),
     321: Syscall(lwp.sched_yield, name="yield"),
     326: Syscall(path.__getcwd),
     331: Syscall(lwp.sched_yield),
@@ -167,6 +217,20 @@ TABLE: Mapping[int, Syscall] = {
     496: Syscall(lwp.lwp_gettid),
     497: Syscall(signal.lwp_kill),
     498: Syscall(lwp.lwp_rtprio, note="remembered; all LWPs take turns"),
+    500: Syscall(attr.statvfs),
+    501: Syscall(attr.fstatvfs),
+    504: Syscall(path.openat, note="as open"),
+    505: Syscall(path.fstatat),
+    506: Syscall(attr.fchmodat, note="set-user-id and set-group-id are never set"),
+    507: Syscall(attr.fchownat, note="no effect where the host does not let us"),
+    508: Syscall(path.unlinkat),
+    509: Syscall(path.faccessat),
+    523: Syscall(path.renameat),
+    524: Syscall(path.mkdirat),
+    525: Syscall(path.mkfifoat, note="EOPNOTSUPP: no fifos can be made"),
+    526: Syscall(path.mknodat, note="EOPNOTSUPP: no devices can be made"),
+    527: Syscall(path.readlinkat),
+    528: Syscall(path.symlinkat),
 }
 
 SYMBOLS: Mapping[str, int] = {
@@ -202,8 +266,8 @@ def dispatch(lwp: Lwp) -> None:
             words[at] = decode(words[at])
         result: Any = call.handler(lwp, *words)
         if type(result) is GeneratorType:
-            lwp.call = result
-            _advance(lwp, None)
+            lwp.call, lwp.sleep = result, None
+            resume(lwp)
             return
         lwp.succeed((result or 0) & U64_MASK)
     except JustReturn:
@@ -211,38 +275,26 @@ def dispatch(lwp: Lwp) -> None:
     except KernelError as refusal:
         lwp.refuse(refusal.errno)
     if lwp.proc.kernel.abi.syscall_return is not SyscallReturn.IRETQ:
-        _sysret(lwp)
+        _return_fast(lwp)
     lwp.cpu.load()
 
 
 def resume(lwp: Lwp) -> None:
-    """Go on with the call that `lwp` has slept in, until it is done or sleeps again."""
-    sleep = lwp.sleep
-    assert sleep is not None
-    _advance(lwp, sleep)
-
-
-def _advance(lwp: Lwp, slept: Sleep | None) -> None:
-    """Run the call to its next sleep or its end; `slept` is the sleep that is over, if any."""
-    call = lwp.call
+    """Run the call that `lwp` is in to its next sleep or its end."""
+    call, sleep = lwp.call, lwp.sleep
     assert call is not None
-    entering = False
     try:
+        if sleep is None:
+            sleep = lwp.sleep = next(call)
         while True:
-            if slept is None:
-                sleep = next(call)
-            elif slept.timed_out:
-                lwp.proc.mailbox = False
-                sleep = call.send(False)
-            elif (broken := _broken(lwp, slept, entering)) is not None:
-                sleep = call.throw(broken)
+            try:
+                woken = tsleep(lwp, sleep)
+            except (KernelError, Restart) as broken:
+                sleep = lwp.sleep = call.throw(broken)
             else:
-                sleep = call.send(True)
-            if not (sleep.interruptible and signalled(lwp)):
-                break
-            slept, entering = sleep, True
-        lwp.proc.kernel.sched.sleep(lwp, sleep)
-        return
+                if woken is None:
+                    return
+                sleep = lwp.sleep = call.send(woken)
     except StopIteration as end:
         lwp.call = None
         lwp.succeed((end.value or 0) & U64_MASK)
@@ -260,18 +312,8 @@ def _advance(lwp: Lwp, slept: Sleep | None) -> None:
         lwp.call = None
         lwp.refuse(refusal.errno)
     if lwp.proc.kernel.abi.syscall_return is not SyscallReturn.IRETQ:
-        _sysret(lwp)
+        _return_fast(lwp)
     lwp.cpu.load()
-
-
-def _broken(lwp: Lwp, sleep: Sleep, entering: bool) -> Exception | None:
-    """Return what a signal ends the sleep with, if one does."""
-    if sleep.interruptible:
-        try:
-            interruption(lwp, entering=entering)
-        except (KernelError, Restart) as broken:
-            return broken
-    return None
 
 
 def nosys(lwp: Lwp, number: int) -> NoReturn:
@@ -286,10 +328,9 @@ def nosys(lwp: Lwp, number: int) -> NoReturn:
     raise KernelError(Errno.EINVAL, f"system call {number}")
 
 
-def _sysret(lwp: Lwp) -> None:
-    """Leave the registers as the fast return path of later versions does."""
-    frame = lwp.frame
-    frame.rcx = frame.rip
-    frame.r11 = frame.rflags
-    if lwp.proc.kernel.abi.syscall_return is SyscallReturn.SYSRET_R10_CLEAR:
-        frame.r10 = 0
+def _return_fast(lwp: Lwp) -> None:
+    """Take the fast way back, unless a signal may come first and want the registers whole."""
+    if lwp.proc.kernel.sched.attention:
+        lwp.returns_fast = True  # userret() decides
+    else:
+        lwp.return_fast()

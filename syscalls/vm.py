@@ -2,8 +2,9 @@
 
 from emu.abi.errno import Errno, KernelError
 from emu.abi.mman import Madv, Ms
+from emu.abi.resource import RlimitKind
 from emu.abi.x86 import PAGE_SHIFT, PAGE_SIZE, U64_MASK, round_page, trunc_page
-from emu.kern.mmap import MAX_DATA_SIZE, kern_mmap
+from emu.kern.mmap import kern_mmap
 from emu.kern.proc import Lwp
 from syscalls.args import Fd, InheritArg, MadvArg, MapArg, MsArg, Off, Pad, ProtArg, Ptr, Size, Word
 
@@ -70,7 +71,7 @@ def obreak(lwp: Lwp, nsize: Ptr) -> None:
     new = round_page(nsize) & U64_MASK
     if new < base:
         raise KernelError(Errno.EINVAL, "below the data segment")
-    if new >= space.user_max or new - base > MAX_DATA_SIZE:
+    if new >= space.user_max or (new > old and new - base > proc.rlimits[RlimitKind.DATA].cur):
         raise KernelError(Errno.ENOMEM)
     if new > old:
         if space.map.overlapping(old, new):

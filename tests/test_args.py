@@ -8,6 +8,8 @@ from emu.abi.mman import Map, Prot
 from emu.kern.proc import Lwp
 from syscalls import args
 from syscalls.args import (
+    AtArg,
+    DirFd,
     Fd,
     InheritArg,
     Int,
@@ -52,6 +54,7 @@ def kind(hint: object) -> Kind:
         (Int, 0x7FFFFFFF, 0x7FFFFFFF),
         (Int, 0xDEAD000000000001, 1),
         (Fd, 0xABCD0000FFFFFFFF, -1),
+        (DirFd, 0xFFFAFDCD, -0x50233),
         (UInt, 0xFFFFFFFFFFFFFFFF, 0xFFFFFFFF),
         (Mode, 0x1FFFFFFFF, 0xFFFFFFFF),
         (Long, 0xFFFFFFFFFFFFFFFF, -1),
@@ -79,6 +82,9 @@ def test_whole_words_are_taken_as_they_are(hint: object) -> None:
 @pytest.mark.parametrize(
     ("hint", "value", "text"),
     [
+        (DirFd, -0x50233, "AT_FDCWD"),
+        (DirFd, 3, "3"),
+        (AtArg, 3, "AT_SYMLINK_NOFOLLOW|AT_REMOVEDIR"),
         (Int, -5, "-5"),
         (Size, 4096, "4096"),
         (Ptr, 0, "0"),

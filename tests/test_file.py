@@ -21,13 +21,16 @@ from emu.abi.structs import (
     pack_dirent,
 )
 from emu.abi.x86 import PAGE_SIZE
-from emu.kern.file import MAX_FILES, File, FileTable, NullDevice, Stream, standard_files
+from emu.kern.device import NullDevice
+from emu.kern.file import MAX_FILES, File, FileTable, Stream, standard_files
+from emu.kern.namecache import Nchandle
 from emu.kern.tree import Tree
 from emu.kern.vnode import Vnode
 from emu.vm.phys import PhysicalMemory
 from emu.vm.vm_object import FileObject, VmFaultError
 
 MIB = 1 << 20
+ROOT = Nchandle()
 
 
 @pytest.fixture
@@ -52,7 +55,7 @@ def null() -> File:
 
 
 def make(tree: Tree, data: bytes = b"", flags: int = Open.RDWR) -> File:
-    file = tree.open(b"file", (), flags | Open.CREAT, 0o644)
+    file = tree.open(b"file", ROOT, flags | Open.CREAT, 0o644)
     if data:
         file.node.write(0, data)
     return file
@@ -178,7 +181,7 @@ def test_dup2_on_itself_changes_nothing(table: FileTable) -> None:
 def test_duplicates_share_the_position_and_other_opens_do_not(table: FileTable, tree: Tree) -> None:
     table.add(make(tree, b"abcdef"))
     table.dup(0)
-    other = tree.open(b"file", (), Open.RDONLY)
+    other = tree.open(b"file", ROOT, Open.RDONLY)
     assert table.get(0).read(3) == b"abc"
     assert table.get(1).read(3) == b"def"
     assert other.read(3) == b"abc"
@@ -207,6 +210,18 @@ def test_appending_writes_at_the_end_wherever_the_position_is(tree: Tree) -> Non
     assert file.offset == 4
     assert file.read(10, 0) == b"abcde"
     file.drop()
+
+
+def test_appending_meets_the_end_that_another_open_file_has_moved(tree: Tree) -> None:
+    first = make(tree, b"abc", Open.RDWR | Open.APPEND)
+    second = tree.open(b"file", ROOT, Open.RDWR | Open.APPEND)
+    third = tree.open(b"file", ROOT, Open.RDWR)
+    assert (first.write(b"1"), second.write(b"2"), first.write(b"3")) == (1, 1, 1)
+    third.write(b"A")
+    third.node.resize(5)
+    second.write(b"4")
+    assert third.read(100, 0) == b"Abc124"
+    assert (first.offset, second.offset) == (6, 6)
 
 
 def test_a_write_past_the_end_leaves_zeros_between(tree: Tree) -> None:
@@ -240,7 +255,7 @@ def test_a_mapped_file_is_one_memory_with_read_and_write(
 
 
 def test_all_mappings_of_a_file_share_one_object(tree: Tree, phys: PhysicalMemory) -> None:
-    file, again = make(tree), tree.open(b"file", (), Open.RDONLY)
+    file, again = make(tree), tree.open(b"file", ROOT, Open.RDONLY)
     assert file.vm_object(phys) is again.vm_object(phys)
     file.drop()
     again.drop()
@@ -270,7 +285,7 @@ def test_cutting_a_mapped_file_frees_its_bytes_and_never_its_host_pages(
     third, _ = memory.page(2, True)
     file.node.resize(10)
     assert file.node.stat().st_size == 10
-    assert tree.stat(b"file", ()).st_size == 10
+    assert tree.stat(b"file", ROOT).st_size == 10
     assert file.read(100, 0) == b"x" * 10
     assert bytes(phys.page(third)) == bytes(PAGE_SIZE)  # a stale access must not kill us
     with pytest.raises(VmFaultError):
@@ -332,11 +347,11 @@ def test_a_vnode_lives_until_nothing_has_it_open_or_mapped(
     vnode = file.node
     memory = mapped(file, phys)
     file.drop()
-    again = tree.open(b"file", (), Open.RDONLY)
+    again = tree.open(b"file", ROOT, Open.RDONLY)
     assert again.node is vnode
     again.drop()
     memory.deref()
-    later = tree.open(b"file", (), Open.RDONLY)
+    later = tree.open(b"file", ROOT, Open.RDONLY)
     assert later.node is not vnode
     later.drop()
 
@@ -345,9 +360,9 @@ def test_a_file_mapped_for_reading_can_still_be_opened_for_writing(
     tree: Tree, phys: PhysicalMemory
 ) -> None:
     make(tree, b"abc").drop()
-    reader = tree.open(b"file", (), Open.RDONLY)
+    reader = tree.open(b"file", ROOT, Open.RDONLY)
     memory = mapped(reader, phys)
-    writer = tree.open(b"file", (), Open.RDWR)
+    writer = tree.open(b"file", ROOT, Open.RDWR)
     assert isinstance(writer.node, Vnode) and writer.node is reader.node
     pa, _ = mapped(writer, phys).page(0, True)
     phys.page(pa)[0] = ord("X")

@@ -23,6 +23,7 @@ Boot = Callable[..., Booted]
 
 calls = Finishing(socket)
 files = Finishing(file)
+paths = Finishing(path)
 
 DATA = 0x1000_0000
 NAME = DATA + 0x20000
@@ -448,7 +449,7 @@ def test_local_sockets_meet_at_a_name(lwp: Lwp) -> None:
     assert address_of(lwp, socket.getsockname, connection) == unix(b"/tmp/name")
     assert address_of(lwp, socket.getpeername, connection) == SUN_NONAME
     lwp.vmspace.copyout(NAME, b"/tmp/name\0")
-    path.stat(lwp, NAME, SMALL)
+    paths.stat(lwp, NAME, SMALL)
     mode = Stat.from_buffer_copy(lwp.vmspace.copyin(SMALL, 128)).st_mode
     assert mode & Mode.FMT == Mode.SOCK
     assert mode & 0o777 == 0o755
@@ -538,7 +539,7 @@ def sent_file(lwp: Lwp, fd: int, *arguments: int) -> int:
 def contents(lwp: Lwp) -> bytes:
     """What is in the file that descriptor 0 stands for."""
     lwp.vmspace.copyout(NAME, b"/file\0")
-    assert path.open(lwp, NAME, Open.CREAT | Open.RDWR, 0o644) == 0
+    assert paths.open(lwp, NAME, Open.CREAT | Open.RDWR, 0o644) == 0
     data = bytes(range(256)) * 40
     lwp.vmspace.copyout(DATA, data)
     assert files.write(lwp, 0, DATA, len(data)) == 10240

@@ -374,6 +374,15 @@ def test_a_copy_of_what_was_not_written_since_the_last_copy_makes_no_chain(
     assert top.shadows == {ours, theirs}
 
 
+def test_what_others_see_is_not_kept_for_one_of_its_copies(phys: PhysicalMemory) -> None:
+    bottom, top = chain(phys, 1)
+    top.aliased = True
+    for memory in (bottom, top):
+        ours, theirs = memory.copy()
+        assert ours is not memory
+        assert ours.backing is theirs.backing is memory
+
+
 def test_when_a_shared_page_is_copied_nobody_keeps_the_old_one(phys: PhysicalMemory) -> None:
     bottom, top = chain(phys, 1)
     old = fill(phys, bottom, 3, b"old!")

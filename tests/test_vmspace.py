@@ -1,16 +1,30 @@
 """Address spaces: what the kernel reads and writes in them, and the calls that change them."""
 
+from collections import Counter
 from collections.abc import Callable
+from dataclasses import dataclass, replace
+from tempfile import TemporaryFile
 
 import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from emu.abi.errno import Errno, KernelError
 from emu.abi.mman import PROT_ALL, Inherit, Madv, Prot
 from emu.abi.versions import ABI_2011, ABI_2020, AbiVersion
-from emu.abi.x86 import PAGE_SIZE, Pte
+from emu.abi.x86 import PAGE_SIZE, PTE_FRAME, Pte
 from emu.vm.phys import PhysicalMemory
 from emu.vm.vm_map import VmMapEntry
-from emu.vm.vm_object import ANONYMOUS_PAGES, AnonymousObject, KernReturn, VmFaultError
+from emu.vm.vm_object import (
+    ANONYMOUS_PAGES,
+    AnonymousObject,
+    FileObject,
+    KernReturn,
+    ShadowObject,
+    VmFaultError,
+    VmObject,
+)
 from emu.vm.vmspace import Vmspace
 
 READ, WRITE, EXEC = int(Prot.READ), int(Prot.WRITE), int(Prot.EXEC)
@@ -784,3 +798,246 @@ def test_a_space_goes_with_the_last_process_that_shares_it(
     assert space.copyin(A, 1) == b"x"
     space.drop()
     assert phys.used == 0
+
+
+# Against a dictionary: page → what is there, seen through copies of copies
+
+
+@dataclass(eq=False)
+class Cell:
+    """A page of one object: what was written to it, or what the page below shows."""
+
+    value: int | None = None
+    below: "Cell | None" = None
+
+    def read(self) -> int | None:
+        cell: Cell | None = self
+        while cell is not None and cell.value is None:
+            cell = cell.below
+        return None if cell is None else cell.value
+
+
+@dataclass
+class Page:
+    cell: Cell
+    prot: int = PROT_ALL
+    inherit: Inherit = Inherit.COPY
+
+
+@dataclass
+class Family:
+    """A process: its space and what the model says is in it, by page number."""
+
+    space: Vmspace
+    pages: dict[int, Page]
+
+
+FIRST, LAST = 0x3FD, 0x403  # on both sides of a page table's end
+FILE_PAGES = 2
+NUMBER = st.integers(FIRST, LAST - 1)
+SIZE = st.integers(1, 5)
+WHO = st.integers(0, 3)
+
+
+class Forks(RuleBasedStateMachine):
+    @initialize(frames=st.sampled_from([40, 64, 1024]))
+    def start(self, frames: int) -> None:
+        self.phys = PhysicalMemory(frames * PAGE_SIZE)
+        with TemporaryFile() as host_file:
+            host_file.truncate(FILE_PAGES * PAGE_SIZE)
+            region = self.phys.map_file(host_file.fileno(), FILE_PAGES * PAGE_SIZE, writable=True)
+        self.file = FileObject(self.phys, region, FILE_PAGES * PAGE_SIZE, lambda gone: None)
+        self.file.refs = 1
+        self.file_cells = [Cell(0) for _ in range(FILE_PAGES)]
+        self.living = [Family(Vmspace(self.phys, ABI_2011, grows=True), {})]
+        self.stamp = 0
+        self.map_memory(0, FIRST, LAST - FIRST)
+        self.write(0, FIRST, LAST - FIRST)
+
+    def who(self, number: int) -> Family:
+        return self.living[number % len(self.living)]
+
+    @rule(who=WHO, at=NUMBER, size=SIZE)
+    def map_memory(self, who: int, at: int, size: int) -> None:
+        one, end = self.who(who), min(at + size, LAST)
+        self.unmap(who, at, size)
+        one.space.map_anonymous(at << 12, end << 12)
+        one.pages.update((number, Page(Cell())) for number in range(at, end))
+
+    @rule(who=WHO, at=NUMBER, first=st.integers(0, 1), shared=st.booleans())
+    def map_file(self, who: int, at: int, first: int, shared: bool) -> None:
+        one = self.who(who)
+        at = min(at, LAST - FILE_PAGES)
+        memory = self.file if shared else ShadowObject(self.phys, self.file)
+        inherit = Inherit.SHARE if shared else Inherit.COPY
+        cells = self.file_cells[first:]
+        end = at + len(cells)
+        one.space.map_object(
+            VmMapEntry(at << 12, end << 12, memory, offset=first << 12, inherit=inherit),
+            replace=True,
+        )
+        for number, cell in enumerate(cells, at):
+            one.pages[number] = Page(cell if shared else Cell(None, cell), inherit=inherit)
+
+    @rule(who=WHO, at=NUMBER, size=SIZE)
+    def unmap(self, who: int, at: int, size: int) -> None:
+        one, end = self.who(who), min(at + size, LAST)
+        one.space.unmap(at << 12, end << 12)
+        for number in range(at, end):
+            one.pages.pop(number, None)
+
+    @rule(who=WHO, at=NUMBER, size=SIZE, prot=st.sampled_from([0, READ, READ | WRITE, PROT_ALL]))
+    def mprotect(self, who: int, at: int, size: int, prot: int) -> None:
+        one = self.who(who)
+        one.space.mprotect(at << 12, size << 12, int(prot))
+        for number in range(at, at + size):
+            if number in one.pages:
+                one.pages[number].prot = prot
+
+    @rule(who=WHO, at=NUMBER, size=SIZE, inherit=st.sampled_from(Inherit))
+    def minherit(self, who: int, at: int, size: int, inherit: Inherit) -> None:
+        one = self.who(who)
+        one.space.minherit(at << 12, size << 12, inherit)
+        for number in range(at, at + size):
+            if number in one.pages:
+                one.pages[number].inherit = inherit
+
+    @rule(who=WHO)
+    def fork(self, who: int) -> None:
+        one = self.who(who)
+        if len(self.living) == 4:
+            return
+        try:
+            child = Family(one.space.fork(), {})
+        except KernelError as refusal:
+            assert refusal.errno is Errno.ENOMEM
+            return
+        self.living.append(child)
+        for number, page in one.pages.items():
+            if page.inherit == Inherit.SHARE:
+                child.pages[number] = replace(page)
+            elif page.inherit == Inherit.COPY:
+                child.pages[number] = replace(page, cell=Cell(None, page.cell))
+                page.cell = Cell(None, page.cell)
+
+    @rule(who=WHO)
+    def exit(self, who: int) -> None:
+        if len(self.living) > 1:
+            one = self.who(who)
+            self.living.remove(one)
+            one.space.drop()
+
+    @rule(who=WHO)
+    def lose_translations(self, who: int) -> None:
+        self.who(who).space.pmap.drop()
+
+    @rule(who=WHO, at=NUMBER, size=SIZE)
+    def read(self, who: int, at: int, size: int) -> None:
+        one = self.who(who)
+        for number in range(at, at + size):
+            page = one.pages.get(number)
+            try:
+                found = int.from_bytes(one.space.copyin(number << 12, 8), "little")
+            except KernelError as refusal:
+                self.check_refusal(refusal, one, number, READ)
+                continue
+            assert page is not None and page.prot & READ
+            if page.cell.read() is None:
+                page.cell.value = 0
+            assert found == page.cell.read()
+
+    @rule(who=WHO, at=NUMBER, size=SIZE)
+    def write(self, who: int, at: int, size: int) -> None:
+        one = self.who(who)
+        for number in range(at, at + size):
+            page = one.pages.get(number)
+            self.stamp += 1
+            try:
+                one.space.copyout(number << 12, self.stamp.to_bytes(8, "little"))
+            except KernelError as refusal:
+                self.check_refusal(refusal, one, number, WRITE)
+                continue
+            assert page is not None and page.prot & WRITE
+            page.cell.value = self.stamp
+
+    def check_refusal(self, refusal: KernelError, one: Family, number: int, access: int) -> None:
+        page = one.pages.get(number)
+        if refusal.errno is Errno.EFAULT:
+            assert page is None or not page.prot & access
+            return
+        assert refusal.errno is Errno.ENOMEM and page is not None
+        entry = one.space.map.lookup(number << 12)
+        assert entry is not None
+        if found_in(entry, number)[0]:
+            page.cell.value = page.cell.read() or 0  # the page was had, but not the table for it
+
+    @invariant()
+    def contents_and_translations_are_right(self) -> None:
+        for one in self.living:
+            numbers = [n for n in range(FIRST, LAST) if one.space.map.lookup(n << 12) is not None]
+            assert numbers == sorted(one.pages)
+            for number, page in one.pages.items():
+                entry = one.space.map.lookup(number << 12)
+                assert entry is not None
+                assert (entry.prot, entry.inherit) == (page.prot, page.inherit)
+                own, pa = found_in(entry, number)
+                value = page.cell.read()
+                assert value == (None if pa is None else self.phys.read_u64(pa))
+                pte = one.space.pmap.lookup(number << 12)
+                if pte & Pte.V:
+                    assert pte & PTE_FRAME == pa and page.prot & (READ | WRITE)
+                    assert not pte & Pte.RW or (own and page.prot & WRITE)
+            mapped = [va >> 12 for va, _ in one.space.pmap.entries(0, USER_MAX)]
+            assert set(mapped) <= one.pages.keys()
+
+    @invariant()
+    def every_reference_and_every_frame_is_accounted_for(self) -> None:
+        refs: Counter[VmObject] = Counter([self.file])
+        shadows: dict[VmObject, set[VmObject]] = {}
+        frames: list[int] = []
+        todo = [entry.object for one in self.living for entry in one.space.map]
+        while todo:
+            memory = todo.pop()
+            refs[memory] += 1
+            if refs[memory] == 1 and isinstance(memory, AnonymousObject):
+                frames += memory.pages.values()
+                if memory.backing is not None:
+                    todo.append(memory.backing)
+                    shadows.setdefault(memory.backing, set()).add(memory)
+        for memory, count in refs.items():
+            assert memory.refs == count
+            if isinstance(memory, AnonymousObject):
+                assert memory.shadows == shadows.get(memory, set())
+                assert not (memory.shadows and count == 1)  # it would have become one with it
+        assert len(frames) == len(set(frames))
+        tables = sum(1 + sum(map(len, one.space.pmap._levels)) for one in self.living)
+        assert self.phys.used == (len(frames) + tables) * PAGE_SIZE
+
+    def teardown(self) -> None:
+        if hasattr(self, "phys"):
+            for one in self.living:
+                one.space.drop()
+            assert self.phys.used == 0
+            assert self.file.refs == 1
+            self.phys.unmap_file(self.file.region)
+
+
+def index_of(entry: VmMapEntry, number: int) -> int:
+    return ((number << 12) - entry.start + entry.offset) >> 12
+
+
+def found_in(entry: VmMapEntry, number: int) -> tuple[bool, int | None]:
+    """Return whether the entry's own object has the page, and the page, if it is anywhere."""
+    index = index_of(entry, number)
+    memory: VmObject | None = entry.object
+    while isinstance(memory, AnonymousObject):
+        if index in memory.pages:
+            return memory is entry.object, memory.pages[index]
+        memory = memory.backing
+    if memory is None:
+        return False, None
+    return memory is entry.object, memory.page(index, False)[0]
+
+
+TestForks = Forks.TestCase
+TestForks.settings = settings(max_examples=100, stateful_step_count=40, deadline=None)

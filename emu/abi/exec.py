@@ -1,6 +1,6 @@
 """What a program file looks like, and what a new program finds on its stack.
 
-<sys/elf64.h>, <machine/elf.h>, <sys/exec.h>, <machine/sigframe.h>.
+<sys/elf64.h>, <machine/elf.h>, <sys/exec.h>, <sys/imgact.h>.
 """
 
 from ctypes import (
@@ -14,6 +14,7 @@ from ctypes import (
 )
 from enum import IntEnum, IntFlag
 
+SHELL_MAGIC = b"#!"
 ELF_MAGIC = b"\x7fELF"
 EI_CLASS = 4
 EI_DATA = 5

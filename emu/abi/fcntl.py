@@ -86,6 +86,18 @@ class Access(IntFlag):
     R = 4
 
 
+class At(IntFlag):
+    """The flags of the calls that take a directory's descriptor."""
+
+    SYMLINK_NOFOLLOW = 1
+    REMOVEDIR = 2
+    EACCESS = 4
+
+
+AT_FDCWD = 0xFFFA_FDCD - (1 << 32)
+"""Instead of a descriptor: the working directory."""
+
+
 class Mode(IntFlag):
     """st_mode: the kind of a file.  S_IFMT is `FMT`."""
 
@@ -96,10 +108,13 @@ class Mode(IntFlag):
     REG = 0o100000
     LNK = 0o120000
     SOCK = 0o140000
+    WHT = 0o160000
     FMT = 0o170000
 
 
 PERMISSIONS = 0o777
+CHMOD_BITS = 0o1777
+"""What chmod sets: permissions and the sticky bit, but never set-user-id or set-group-id."""
 
 
 class Dt(IntEnum):

@@ -39,6 +39,15 @@ def default_rlimits() -> dict[int, Rlimit]:
     return limits
 
 
+class RlimitStruct(LittleEndianStructure):
+    """struct rlimit."""
+
+    _fields_ = [("rlim_cur", c_int64), ("rlim_max", c_int64)]
+
+    rlim_cur: int
+    rlim_max: int
+
+
 class RusageWho(IntEnum):
     SELF = 0
     CHILDREN = -1

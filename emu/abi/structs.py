@@ -1,12 +1,13 @@
 """Structures the kernel exchanges with programs, in their C layout.
 
-<sys/time.h>, <sys/lwp.h>, <sys/uio.h>, <sys/stat.h>, <sys/ttycom.h>, <sys/_termios.h>,
-<sys/dirent.h>.
+<sys/time.h>, <sys/lwp.h>, <sys/uio.h>, <sys/stat.h>, <sys/mount.h>, <sys/statvfs.h>,
+<sys/ttycom.h>, <sys/_termios.h>, <sys/dirent.h>.
 """
 
 from ctypes import (
     Array,
     LittleEndianStructure,
+    c_char,
     c_int16,
     c_int32,
     c_int64,
@@ -15,6 +16,9 @@ from ctypes import (
     c_uint32,
     c_uint64,
 )
+
+MFSNAMELEN = 16
+MNAMELEN = 80
 
 
 class Timespec(LittleEndianStructure):
@@ -123,6 +127,92 @@ class Stat(LittleEndianStructure):
     st_qspare2: int
 
 
+class Statfs(LittleEndianStructure):
+    """struct statfs: 320 bytes."""
+
+    _fields_ = [
+        ("f_spare2", c_int64),
+        ("f_bsize", c_int64),
+        ("f_iosize", c_int64),
+        ("f_blocks", c_int64),
+        ("f_bfree", c_int64),
+        ("f_bavail", c_int64),
+        ("f_files", c_int64),
+        ("f_ffree", c_int64),
+        ("f_fsid", c_int32 * 2),
+        ("f_owner", c_uint32),
+        ("f_type", c_int32),
+        ("f_flags", c_int32),
+        ("f_padding", c_int32),
+        ("f_syncwrites", c_int64),
+        ("f_asyncwrites", c_int64),
+        ("f_fstypename", c_char * MFSNAMELEN),
+        ("f_mntonname", c_char * MNAMELEN),
+        ("f_syncreads", c_int64),
+        ("f_asyncreads", c_int64),
+        ("f_spares1", c_int16),
+        ("f_mntfromname", c_char * MNAMELEN),
+        ("f_spares2", c_int16),
+        ("f_padding2", c_int32),
+        ("f_spare", c_int64 * 2),
+    ]
+
+    f_bsize: int
+    f_iosize: int
+    f_blocks: int
+    f_bfree: int
+    f_bavail: int
+    f_files: int
+    f_ffree: int
+    f_fsid: Array[c_int32]
+    f_owner: int
+    f_type: int
+    f_flags: int
+    f_fstypename: bytes
+    f_mntonname: bytes
+    f_mntfromname: bytes
+
+
+class Statvfs(LittleEndianStructure):
+    """struct statvfs: 160 bytes."""
+
+    _fields_ = [
+        ("f_bsize", c_uint64),
+        ("f_frsize", c_uint64),
+        ("f_blocks", c_uint64),
+        ("f_bfree", c_uint64),
+        ("f_bavail", c_uint64),
+        ("f_files", c_uint64),
+        ("f_ffree", c_uint64),
+        ("f_favail", c_uint64),
+        ("f_fsid", c_uint64),
+        ("f_flag", c_uint64),
+        ("f_namemax", c_uint64),
+        ("f_owner", c_uint32),
+        ("f_type", c_uint32),
+        ("f_syncreads", c_uint64),
+        ("f_syncwrites", c_uint64),
+        ("f_asyncreads", c_uint64),
+        ("f_asyncwrites", c_uint64),
+        ("f_fsid_uuid", c_ubyte * 16),
+        ("f_uid_uuid", c_ubyte * 16),
+    ]
+
+    f_bsize: int
+    f_frsize: int
+    f_blocks: int
+    f_bfree: int
+    f_bavail: int
+    f_files: int
+    f_ffree: int
+    f_favail: int
+    f_fsid: int
+    f_flag: int
+    f_namemax: int
+    f_owner: int
+    f_type: int
+
+
 class Flock(LittleEndianStructure):
     """What F_GETLK and F_SETLK exchange."""
 
@@ -141,6 +231,7 @@ class Flock(LittleEndianStructure):
     l_whence: int
 
 
+TIMEVAL_SIZE = 16
 IOVEC_SIZE = 16
 FLOCK_SIZE = 24
 WINSIZE_SIZE = 8

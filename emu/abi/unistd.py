@@ -1,6 +1,8 @@
-"""<sys/unistd.h>: how extexit(2) ends what, and what rfork(2) shares."""
+"""<sys/unistd.h>, <sys/syslimits.h>: how extexit(2) ends what, what rfork(2) shares, limits."""
 
 from enum import IntEnum, IntFlag
+
+MAXLOGNAME = 17  # with the NUL
 
 
 class ExtExit(IntEnum):
@@ -33,3 +35,22 @@ class Rfork(IntFlag):
 
 
 RFORK_KERNEL_ONLY = Rfork.PGLOCK | Rfork.PPWAIT
+
+
+class Pc(IntEnum):
+    """What pathconf(2) is asked about (_PC_*)."""
+
+    LINK_MAX = 1
+    MAX_CANON = 2
+    MAX_INPUT = 3
+    NAME_MAX = 4
+    PATH_MAX = 5
+    PIPE_BUF = 6
+    CHOWN_RESTRICTED = 7
+    NO_TRUNC = 8
+    VDISABLE = 9
+
+
+LINK_MAX = 32767
+MAX_CANON = 255
+MAX_INPUT = 255

@@ -8,6 +8,7 @@ kqueue, a pipe, a socket.  What waits here waits as a part of the system call th
 import fcntl
 import os
 import select
+from collections.abc import Callable
 from dataclasses import dataclass
 from stat import S_ISREG
 from typing import Protocol
@@ -17,8 +18,9 @@ from emu.abi.fcntl import O_ACCMODE, OPEN_KEPT, OPEN_SETTABLE, Mode, Open, Seek
 from emu.abi.ioctl import Ioctl
 from emu.abi.pipe import PIPE_BUF
 from emu.abi.structs import Stat, Timespec
-from emu.abi.x86 import PAGE_SIZE
 from emu.kern.host import host_errors
+from emu.kern.lockf import Lockf
+from emu.kern.namecache import Nchandle
 from emu.kern.sched import READABLE, WRITABLE, Blocking, Sleep
 from emu.kern.tty import Tty, input_pending
 from emu.kern.uio import Uio
@@ -26,16 +28,13 @@ from emu.vm.phys import PhysicalMemory
 from emu.vm.vm_object import VmObject
 
 MAX_FILES = 1024
-"""How many descriptors a process may have (RLIMIT_NOFILE)."""
+"""How many descriptors a process may have, unless it is told otherwise."""
 MAX_OFFSET = (1 << 63) - 1
 
 # Plain integers: the operators of an IntFlag are a hundred times slower.
 _KEPT = int(OPEN_KEPT)
 _SETTABLE = int(OPEN_SETTABLE)
 _APPEND = int(Open.APPEND)
-
-Names = tuple[bytes, ...]
-"""A directory of the guest: the names on the way from its root."""
 
 
 class Node(Protocol):
@@ -98,6 +97,15 @@ class Node(Protocol):
     def sync(self) -> None:
         raise KernelError(Errno.EINVAL, "no file behind this descriptor")
 
+    def chmod(self, mode: int) -> None:
+        raise KernelError(Errno.EPERM, "its permissions are fixed")
+
+    def chown(self, uid: int, gid: int) -> None:
+        raise KernelError(Errno.EPERM, "its owner is fixed")
+
+    def utimes(self, atime_ns: int, mtime_ns: int) -> None:
+        raise KernelError(Errno.EPERM, "it keeps no times")
+
     def pending(self, offset: int) -> int:
         """Return how many bytes could be read at once (FIONREAD)."""
         raise KernelError(Errno.ENOTTY, "FIONREAD")
@@ -106,12 +114,18 @@ class Node(Protocol):
         """Carry out `com` on its parameter, in place."""
         raise KernelError(Errno.ENOTTY, f"ioctl {com:#x}")
 
-    def lock(self, file: "File", *, exclusive: bool) -> None:
-        """Take an advisory lock for `file`.  EAGAIN if somebody else's is in the way."""
+    @property
+    def locks(self) -> Lockf:
+        """The advisory locks on it."""
         raise KernelError(Errno.EOPNOTSUPP, "cannot be locked")
 
-    def unlock(self, file: "File") -> None:
-        raise KernelError(Errno.EOPNOTSUPP, "cannot be locked")
+    def lock_host(self, *, exclusive: bool) -> None:
+        """Let other emulators see a lock.  Raise KernelError(EAGAIN) if theirs is in the way."""
+        return
+
+    def unlock(self, owner: object) -> None:
+        """Give up every lock of `owner`: an open file, or a descriptor table."""
+        return
 
     def vm_object(self, phys: PhysicalMemory) -> VmObject:
         raise KernelError(Errno.EINVAL, "cannot be mapped")
@@ -249,7 +263,9 @@ class FileTable:
 
     def __init__(self) -> None:
         self._slots: dict[int, _Descriptor] = {}
-        self.cwd: Names = ()
+        self.cwd = Nchandle()
+        self.limit = MAX_FILES
+        """How many descriptors there may be (RLIMIT_NOFILE)."""
         self.refs = 1
         """Processes that use this table (rfork without RFFDG)."""
 
@@ -265,12 +281,18 @@ class FileTable:
 
     def copy(self) -> "FileTable":
         """Return a table of its own with the same open files, for a child (fdcopy)."""
-        table = FileTable()
-        table.cwd = self.cwd
+        table = self.empty()
         for fd, slot in self._slots.items():
             if not slot.file.node.inherited:
                 continue
             table._slots[fd] = _Descriptor(slot.file.hold(), slot.close_on_exec)
+        return table
+
+    def empty(self) -> "FileTable":
+        """Return a table without files in the same directory (fdinit)."""
+        table = FileTable()
+        table.cwd = self.cwd
+        table.limit = self.limit
         return table
 
     def close_for_exec(self) -> None:
@@ -280,10 +302,10 @@ class FileTable:
 
     def lowest_free(self, at_least: int = 0) -> int:
         """Return the descriptor the next file gets.  EMFILE if there is none."""
-        for fd in range(at_least, MAX_FILES):
+        for fd in range(at_least, self.limit):
             if fd not in self._slots:
                 return fd
-        raise KernelError(Errno.EMFILE, f"{MAX_FILES} files are open")
+        raise KernelError(Errno.EMFILE, f"{self.limit} files are open")
 
     def add(self, file: File) -> int:
         """Give `file` a descriptor, which takes over the caller's reference."""
@@ -297,7 +319,7 @@ class FileTable:
     def close(self, fd: int) -> None:
         slot = self._slot(fd)
         del self._slots[fd]
-        slot.file.drop()
+        self._let_go(slot.file)
 
     def close_from(self, lowest: int) -> None:
         """Close every descriptor from `lowest` up."""
@@ -310,23 +332,35 @@ class FileTable:
 
     def dup(self, old: int, at_least: int = 0) -> int:
         """Give the file of `old` another descriptor too, not below `at_least`."""
-        _check_target(at_least)
+        self._check_target(at_least)
         file = self.get(old)
         new = self.lowest_free(at_least)
         self._slots[new] = _Descriptor(file.hold())
         return new
 
+    def reopen(self, old: int, flags: int) -> int:
+        """Open the file of `old` once more, for no more than it permits (dupfdopen)."""
+        slot = self._slot(old)
+        access = flags & O_ACCMODE
+        if (access != Open.WRONLY and not slot.file.readable) or (
+            access != Open.RDONLY and not slot.file.writable
+        ):
+            raise KernelError(Errno.EACCES, f"descriptor {old} does not permit it")
+        new = self.lowest_free()
+        self._slots[new] = _Descriptor(slot.file.hold(), slot.close_on_exec)
+        return new
+
     def dup2(self, old: int, new: int) -> int:
         """Make `new` stand for the file of `old`; what it stood for is closed."""
-        _check_target(new)
+        self._check_target(new)
         file = self.get(old)
-        if new == MAX_FILES:
+        if new == self.limit:
             raise KernelError(Errno.EMFILE, f"no descriptor {new}")
         if old != new:
             before = self._slots.get(new)
             self._slots[new] = _Descriptor(file.hold())
             if before is not None:
-                before.file.drop()
+                self._let_go(before.file)
         return new
 
     def close_on_exec(self, fd: int) -> bool:
@@ -334,6 +368,16 @@ class FileTable:
 
     def set_close_on_exec(self, fd: int, on: bool) -> None:
         self._slot(fd).close_on_exec = on
+
+    def _let_go(self, file: File) -> None:
+        """A descriptor is gone, and with it the record locks, whatever else stands for the file."""
+        file.node.unlock(self)
+        file.drop()
+
+    def _check_target(self, fd: int) -> None:
+        # The limit itself passes here and is EMFILE later, as in kern_dup().
+        if not 0 <= fd <= self.limit:
+            raise KernelError(Errno.EINVAL, f"no descriptor {fd}")
 
     def _slot(self, fd: int) -> _Descriptor:
         slot = self._slots.get(fd)
@@ -355,6 +399,15 @@ def standard_files() -> FileTable:
     return table
 
 
+def controlling_terminal(files: FileTable) -> Callable[[int], File] | None:
+    """Return what opens the terminal among the standard files, or None if there is none."""
+    for fd in range(3):
+        slot = files._slots.get(fd)
+        if slot is not None and isinstance(slot.file.node, Stream) and slot.file.node.is_terminal:
+            return slot.file.node.open
+    return None
+
+
 class Stream(Node):
     """A terminal, pipe or file of the host as a stream of bytes.  The host's own stays open.
 
@@ -367,6 +420,7 @@ class Stream(Node):
     def __init__(self, fd: int) -> None:
         self.host_fd = fd
         self._tty = Tty(fd) if os.isatty(fd) else None
+        self._opened_again = 0
         if not S_ISREG(os.fstat(fd).st_mode):
             self.piece = PIPE_BUF
 
@@ -411,36 +465,20 @@ class Stream(Node):
             raise KernelError(Errno.ENOTTY, f"ioctl {com:#x}: not a terminal")
         self._tty.ioctl(com, data)
 
+    @property
+    def is_terminal(self) -> bool:
+        return self._tty is not None
+
+    def open(self, flags: int) -> File:
+        """Return another open file on this stream."""
+        self._opened_again += 1
+        return File(self, flags)
+
     def close(self, file: File) -> None:
-        if self._tty is not None:
+        if self._opened_again:
+            self._opened_again -= 1
+        elif self._tty is not None:
             self._tty.close()
-
-
-class NullDevice(Node):
-    """/dev/null."""
-
-    seekable = True
-
-    def read(self, offset: int, size: int) -> bytes:
-        return b""
-
-    def write(self, offset: int, data: bytes) -> int:
-        return len(data)
-
-    def stat(self) -> Stat:
-        return Stat(st_nlink=1, st_mode=Mode.CHR | 0o666, st_blksize=PAGE_SIZE)
-
-
-class ZeroDevice(NullDevice):
-    """/dev/zero."""
-
-    is_zero_device = True
-
-    def read(self, offset: int, size: int) -> bytes:
-        return bytes(size)
-
-    def check_mappable(self) -> None:
-        """mmap makes it anonymous memory."""
 
 
 def host_stat(status: os.stat_result) -> Stat:
@@ -464,9 +502,3 @@ def host_stat(status: os.stat_result) -> Stat:
 
 def _timespec(ns: int) -> Timespec:
     return Timespec(*divmod(ns, 1_000_000_000))
-
-
-def _check_target(fd: int) -> None:
-    # The limit itself passes here and is EMFILE later, as in kern_dup().
-    if not 0 <= fd <= MAX_FILES:
-        raise KernelError(Errno.EINVAL, f"no descriptor {fd}")

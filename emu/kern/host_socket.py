@@ -384,18 +384,16 @@ class HostSocket(Socket):
 
     def _bind_name(self, address: Address) -> None:
         """Make a socket in the guest's tree."""
-        path = address.path
-        tree = self._kernel.tree
-        with tree.socket_name(path, address.cwd, create=True) as (at, name):
+        with self._kernel.tree.socket_name(address.path, address.cwd, create=True) as (at, name):
             directory = os.dup(at)
-        try:
-            host_name = _under(directory, name)
-            with host_errors():
-                os.fchmod(self._host.fileno(), 0o777 & ~address.umask)
-                self._host.bind(host_name)
-        except KernelError:
-            os.close(directory)
-            raise
+            try:
+                host_name = _under(directory, name)
+                with host_errors():
+                    os.fchmod(self._host.fileno(), 0o777 & ~address.umask)
+                    self._host.bind(host_name)
+            except KernelError:
+                os.close(directory)
+                raise
         self._directory, self._name = directory, address.raw
         self._host_name = host_name
         self._kernel.socket_names[host_name] = address.raw

@@ -5,11 +5,12 @@
 
 from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass, field
+from enum import Enum
 from typing import Any
 
 from emu.abi.frames import TRAPFRAME_SIZE, VEXTFRAME_SIZE, Trapframe, Vextframe
 from emu.abi.resource import Rlimit, RlimitKind, RtpType, default_rlimits
-from emu.abi.versions import AbiVersion
+from emu.abi.versions import AbiVersion, SyscallReturn
 from emu.abi.x86 import U64_MASK, Rflags
 from emu.cpu.engine import CpuEngine
 from emu.kern.clock import Clock
@@ -74,6 +75,20 @@ class Pgrp:
         )
 
 
+class SignalEvent(Enum):
+    """What becomes of a signal."""
+
+    HANDLER = "its handler is called"
+    MAILBOX = "it is put into its mailbox"
+    ENDS = "it ends the process"
+    STOPS = "it stops the process"
+    CONTINUES = "it continues the process"
+
+
+SignalObserver = Callable[["Proc", "Lwp | None", int, SignalEvent], None]
+"""Called with a signal just before it takes effect, and with the LWP that takes it, if any."""
+
+
 @dataclass(slots=True, eq=False)
 class Kernel:
     """The host kernel: what all processes share."""
@@ -92,6 +107,7 @@ class Kernel:
     """May programs use sockets of the host's loopback network? (--net loopback)"""
     ncpu: int = 1
     limits: Limits = field(default_factory=Limits)
+    signal_observers: list[SignalObserver] = field(default_factory=list)
     sched: Scheduler = field(init=False)
     procs: "dict[int, Proc]" = field(init=False, default_factory=dict)
     """Every process that is not reaped yet, by pid."""
@@ -110,6 +126,11 @@ class Kernel:
     def __post_init__(self) -> None:
         self.sched = Scheduler(self.clock)
         self.rights = InFlight(self.limits.rights)
+        self.phys.on_copy = self._page_copied
+
+    def _page_copied(self, pa: int) -> None:
+        """Whoever sleeps on the page may be somebody to whom it does not belong any more."""
+        self.sched.wakeup(("page", pa))
 
     def new_pid(self) -> int:
         """Return a number that names no process, group or session."""
@@ -119,6 +140,12 @@ class Kernel:
             self._next_pid = pid + 1 if pid < PID_MAX else FIRST_PID
             if pid not in self.procs and pid not in self.pgrps and pid not in taken:
                 return pid
+
+    def observe_signal(
+        self, proc: "Proc", lwp: "Lwp | None", signal: int, event: SignalEvent
+    ) -> None:
+        for observer in self.signal_observers:
+            observer(proc, lwp, signal, event)
 
     def in_group(self, pgid: int) -> "list[Proc]":
         """Return the processes of a group that have not exited."""
@@ -181,6 +208,7 @@ class Proc:
     """The parent sleeps in vfork until this process exits or executes a program (P_PPWAIT)."""
     executed: bool = field(init=False, default=False)
     """The process has executed a program since it was forked (P_EXEC)."""
+    nice: int = 0
     usage: Usage = field(init=False, default_factory=Usage)
     children_usage: Usage = field(init=False, default_factory=Usage)
     watchers: "list[Callable[[int, int], None]]" = field(init=False, default_factory=list)
@@ -195,6 +223,7 @@ class Proc:
         kernel.procs[self.pid] = self
         if self.parent is None:
             self.rlimits[RlimitKind.NOFILE] = Rlimit(kernel.limits.files, kernel.limits.files)
+            self.files.limit = kernel.limits.files
             self.rlimits[RlimitKind.NPROC] = Rlimit(kernel.limits.procs, kernel.limits.procs)
             self.pgrp = Pgrp(self.pid, Session(self.pid, self))
             self.pgrp.session.foreground = self.pgrp
@@ -298,6 +327,10 @@ class Lwp:
     altstack: AltStack = field(default_factory=AltStack)
     fault: tuple[int, int, str] = (0, 0, "")
     """The last signal that this LWP's own code caused: number, code, explanation."""
+    posted: tuple[int, int] = (0, 0)
+    """Number and code of the last one that had to wait (lwp_sig, lwp_code)."""
+    returns_fast: bool = False
+    """It is on its way back from a system call, but not there yet: see return_fast()."""
     rtprio: tuple[int, int] = (RtpType.NORMAL, 0)
     """Type and priority; only remembered."""
     cpus: frozenset[int] = frozenset()
@@ -329,10 +362,11 @@ class Lwp:
     def fork(self, proc: Proc) -> "Lwp":
         """Return a new LWP of `proc` with this one's registers, which are the live ones.
 
-        It inherits the signal mask and the alternate stack, and is in no vmspace (lwp_fork).
+        It inherits the signal mask, the signals that are pending for this LWP alone and the
+        alternate stack, and is in no vmspace (lwp_fork).
         """
         child = Lwp(proc, self.cpu)
-        child.sigmask = self.sigmask
+        child.sigmask, child.pending = self.sigmask, self.pending
         child.altstack = self.altstack.copy()
         child.rtprio, child.cpus = self.rtprio, self.cpus
         child.save()
@@ -386,3 +420,12 @@ class Lwp:
         frame = self.frame
         frame.rax = errno
         frame.rflags |= _CARRY
+
+    def return_fast(self) -> None:
+        """Leave the registers as the fast way back of later versions does."""
+        self.returns_fast = False
+        frame = self.frame
+        frame.rcx = frame.rip
+        frame.r11 = frame.rflags
+        if self.proc.kernel.abi.syscall_return is SyscallReturn.SYSRET_R10_CLEAR:
+            frame.r10 = 0

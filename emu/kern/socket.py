@@ -25,7 +25,8 @@ from emu.abi.socket import (
     cmsg_align,
 )
 from emu.abi.structs import Stat, Timeval
-from emu.kern.file import File, Names, Node
+from emu.kern.file import File, Node
+from emu.kern.namecache import Nchandle
 from emu.kern.proc import Kernel
 from emu.kern.sched import Blocking, Sleep
 from emu.kern.uio import Uio
@@ -91,7 +92,7 @@ class Address:
     """An address as a process gives it: a path is looked up from where the process is."""
 
     raw: bytes
-    cwd: Names
+    cwd: Nchandle
     umask: int
 
     @property

@@ -1,94 +1,86 @@
-"""The guest's file tree over a directory of the host (sys/kern/vfs_nlookup.c, vfs_syscalls.c).
+"""The guest's file tree over a directory of the host (sys/kern/vfs_syscalls.c).
 
-Nothing outside the directory can be reached.  The host never resolves a path: every name is
-looked up by itself in a directory that is held open, symbolic links are read and followed here,
-`..` goes back to the directory that was passed on the way, and links are never followed by the
-host even if one appears in the middle.
+Nothing outside the directory can be reached (`emu.kern.nlookup`).  Regular files, directories,
+symbolic links and the devices in /dev are offered.  Devices, fifos and sockets of the host can
+be seen (stat, directory entries), but opening one is ENXIO, and none can be made.
 
-Regular files, directories and symbolic links are offered.  Devices, fifos and sockets of the
-host can be seen (stat, directory entries), but opening one is ENXIO.  Files get the host's own
-permissions, owners and times; a new file's mode is cut by the host's umask as well, and never
-has set-user-id or set-group-id.
+Files get the host's own permissions, owners and times; a new file's mode is cut by the host's
+umask as well, and no file ever gets set-user-id or set-group-id.  The directories of the devices
+are fixed, like the mount points they are in the original.
 """
 
 import os
 import stat
-import tempfile
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
-from enum import Enum
 from pathlib import Path
 
 from emu.abi.errno import Errno, KernelError
-from emu.abi.fcntl import (
-    MAXPATHLEN,
-    MAXSYMLINKS,
-    NAME_MAX,
-    O_ACCMODE,
-    PERMISSIONS,
-    Access,
-    Open,
-)
+from emu.abi.fcntl import CHMOD_BITS, O_ACCMODE, PERMISSIONS, Access, Open
 from emu.abi.structs import Stat
-from emu.kern.file import File, Names, Node, NullDevice, ZeroDevice, host_stat
-from emu.kern.host import host_errors
+from emu.abi.x86 import PAGE_SIZE
+from emu.kern.device import devices
+from emu.kern.disk import ENTRY, STAT_BLOCK, Disk
+from emu.kern.file import File, host_stat
+from emu.kern.host import change_mode, change_owner, host_errors
+from emu.kern.namecache import Namecache, Nchandle
+from emu.kern.nlookup import Found, Purpose, lookup
+from emu.kern.scratch import Scratch
 from emu.kern.vnode import Directory, Key, Vnode
 
-MAX_DEPTH = 200
-"""How deep directories may lie in each other: each on the way is a host descriptor."""
-
-_DEVICES: Mapping[Names, Callable[[], Node]] = {
-    (b"dev", b"null"): NullDevice,
-    (b"dev", b"zero"): ZeroDevice,
-}
-_PASS = getattr(os, "O_PATH", os.O_RDONLY) | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _OPEN = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
 
 
-class Purpose(Enum):
-    """What a name is looked up for; it decides about names that do not exist, and about dots."""
-
-    FIND = "it must exist"
-    CREATE = "it may be missing"
-    CREATE_DIRECTORY = "it may be missing, and be written with a slash at the end"
-    DELETE = "it must exist, under a name of its own"
-
-
 @dataclass(frozen=True, slots=True)
-class Found:
-    """The end of a path: `name` in the directory `at`, or `at` itself if it is "."."""
+class Space:
+    """How large the tree is and what is left of it (struct statfs)."""
 
-    at: int
-    name: bytes
-    status: os.stat_result | None
-    names: Names
-
-    @property
-    def is_directory(self) -> bool:
-        return self.status is not None and stat.S_ISDIR(self.status.st_mode)
-
-    def existing(self) -> os.stat_result:
-        if self.status is None:
-            raise KernelError(Errno.ENOENT, _show(self.names))
-        return self.status
+    device: int
+    block_size: int
+    blocks: int
+    free_blocks: int
+    files: int
+    free_files: int
 
 
 class Tree:
     """What the guest sees as /."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(
+        self,
+        root: Path,
+        *,
+        limit: int | None = None,
+        random_bytes: Callable[[int], bytes] = os.urandom,
+        terminal: Callable[[int], File] | None = None,
+    ) -> None:
+        """Stand on the host directory `root`.
+
+        `limit` is how many bytes the guest may add to it (`emu.kern.disk`), `random_bytes` is
+        what /dev/random gives, and `terminal` opens what /dev/tty stands for.
+        """
         self._root = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        self._temporary: tempfile.TemporaryDirectory[str] | None = None
+        self._disk = Disk(limit)
+        self._scratch: Scratch | None = None
         self._vnodes: dict[Key, Vnode] = {}
+        self._namecache = Namecache()
+        self._devices = devices(random_bytes, terminal)
+        self._fixed = {names[:-1] for names in self._devices}
 
     @classmethod
-    def scratch(cls) -> "Tree":
+    def scratch(
+        cls,
+        *,
+        limit: int | None = None,
+        random_bytes: Callable[[int], bytes] = os.urandom,
+        terminal: Callable[[int], File] | None = None,
+    ) -> "Tree":
         """Return a private tree with /tmp and /dev that goes away at close(), or at exit."""
-        temporary = tempfile.TemporaryDirectory(prefix="vkemu-", ignore_cleanup_errors=True)
-        tree = cls(Path(temporary.name))
-        tree._temporary = temporary
-        for name in ("tmp", "dev"):
+        scratch = Scratch()
+        tree = cls(scratch.root, limit=limit, random_bytes=random_bytes, terminal=terminal)
+        tree._scratch = scratch
+        for name in ("tmp", "dev", "dev/fd"):
             os.mkdir(name, dir_fd=tree._root)
         return tree
 
@@ -98,32 +90,32 @@ class Tree:
             vnode.finish()
         self._vnodes.clear()
         os.close(self._root)
-        if self._temporary is not None:
-            self._temporary.cleanup()
+        if self._scratch is not None:
+            self._scratch.remove()
 
-    def open(self, path: bytes, cwd: Names, flags: int, mode: int = 0) -> File:
-        """Open `path`, making it with `mode` if the flags say so (vn_open)."""
+    def open(self, path: bytes, cwd: Nchandle, flags: int, mode: int = 0) -> File:
+        """Open `path`, making it with `mode` if the flags say so (vn_open).
+
+        Whoever asks takes the locks of O_EXLOCK and O_SHLOCK.
+        """
         writing = flags & O_ACCMODE != Open.RDONLY
         if flags & Open.TRUNC and not writing:
             raise KernelError(Errno.EACCES, "O_TRUNC without writing")
         follow = not flags & (Open.EXCL | Open.NOFOLLOW)
         purpose = Purpose.CREATE if flags & Open.CREAT else Purpose.FIND
         with self._walk(path, cwd, follow=follow, purpose=purpose) as found:
-            device = _DEVICES.get(found.names)
-            if found.status is None and device is None:
-                return self._lock(self._create(found, mode).open(flags), flags)
+            if not found.exists:
+                return self._create(found, mode).open(flags)
             if flags & Open.CREAT and flags & Open.EXCL:
-                raise KernelError(Errno.EEXIST, _show(found.names))
-            if device is not None:
-                return File(device(), flags)
-            if stat.S_ISLNK(found.existing().st_mode):
+                raise KernelError(Errno.EEXIST, str(found))
+            if found.device is not None:
+                return found.device.open(flags)
+            if found.is_link:
                 raise KernelError(Errno.EMLINK, "a symbolic link that is not followed")
             if found.is_directory:
                 if writing:
-                    raise KernelError(Errno.EISDIR, _show(found.names))
-                with host_errors():
-                    host = os.open(found.name, _OPEN | os.O_DIRECTORY, dir_fd=found.at)
-                return File(Directory(host, found.names), flags)
+                    raise KernelError(Errno.EISDIR, str(found))
+                return self._open_directory(found, flags)
             file = self._vnode(found, flags).open(flags)
         if flags & Open.TRUNC:
             try:
@@ -131,114 +123,260 @@ class Tree:
             except KernelError:
                 file.drop()
                 raise
-        return self._lock(file, flags)
+        return file
 
-    def stat(self, path: bytes, cwd: Names, *, follow: bool = True) -> Stat:
+    def stat(self, path: bytes, cwd: Nchandle, *, follow: bool = True) -> Stat:
         with self._walk(path, cwd, follow=follow) as found:
-            if device := _DEVICES.get(found.names):
-                return device().stat()
-            status = found.existing()
+            if found.device is not None:
+                return found.device.stat()
+            status = _status(found)
         result = host_stat(status)
         if vnode := self._vnodes.get((status.st_dev, status.st_ino)):
             result.st_size = vnode.length()
         return result
 
-    def access(self, path: bytes, cwd: Names, mode: int) -> None:
+    def access(self, path: bytes, cwd: Nchandle, mode: int) -> None:
         """Raise EACCES unless the host would permit what `mode` asks for."""
         with self._walk(path, cwd) as found:
-            if found.names in _DEVICES:
+            if found.device is not None:
                 permitted = not mode & Access.X
             else:
-                found.existing()
                 permitted = os.access(found.name, mode & 7, dir_fd=found.at, follow_symlinks=False)
         if not permitted:
-            raise KernelError(Errno.EACCES, _show(found.names))
+            raise KernelError(Errno.EACCES, str(found))
 
-    def truncate(self, path: bytes, cwd: Names, length: int) -> None:
+    def check(self, path: bytes, cwd: Nchandle) -> None:
+        """Raise what a lookup of `path` raises, if anything."""
+        with self._walk(path, cwd):
+            pass
+
+    def truncate(self, path: bytes, cwd: Nchandle, length: int) -> None:
         with self._walk(path, cwd) as found:
-            found.existing()
+            if found.device is not None:
+                found.device.resize(length)
+                return
             if found.is_directory:
-                raise KernelError(Errno.EISDIR, _show(found.names))
+                raise KernelError(Errno.EISDIR, str(found))
             file = self._vnode(found, Open.WRONLY).open(Open.WRONLY)
         try:
             file.node.resize(length)
         finally:
             file.drop()
 
-    def unlink(self, path: bytes, cwd: Names) -> None:
+    def chmod(self, path: bytes, cwd: Nchandle, mode: int, *, follow: bool = True) -> None:
+        """Set the permissions.  A symbolic link has none: nothing happens to it."""
+        with self._walk(path, cwd, follow=follow) as found:
+            _check_no_device(found)
+            if not found.is_link:
+                with host_errors():
+                    change_mode(found.name, mode & CHMOD_BITS, found.at)
+
+    def chown(self, path: bytes, cwd: Nchandle, uid: int, gid: int, *, follow: bool = True) -> None:
+        """Give the file to somebody else; -1 changes nothing.  See change_owner()."""
+        with self._walk(path, cwd, follow=follow) as found:
+            _check_no_device(found)
+            with host_errors():
+                change_owner(found.name, uid, gid, found.at)
+
+    def utimes(
+        self, path: bytes, cwd: Nchandle, atime_ns: int, mtime_ns: int, *, follow: bool = True
+    ) -> None:
+        with self._walk(path, cwd, follow=follow) as found:
+            _check_no_device(found)
+            times = (atime_ns, mtime_ns)
+            with host_errors():
+                os.utime(found.name, ns=times, dir_fd=found.at, follow_symlinks=False)
+
+    def link(self, path: bytes, new: bytes, cwd: Nchandle) -> None:
+        """Give the file `path` another name."""
+        with self._walk(path, cwd) as found:
+            if found.is_directory:
+                raise KernelError(Errno.EPERM, "a directory has one name")
+            with self._walk(new, cwd, follow=False, purpose=Purpose.CREATE) as made:
+                if made.exists:
+                    raise KernelError(Errno.EEXIST, str(made))
+                if found.device is not None:
+                    raise KernelError(Errno.EXDEV, "a device")
+                with self._new_name():
+                    os.link(
+                        found.name,
+                        made.name,
+                        src_dir_fd=found.at,
+                        dst_dir_fd=made.at,
+                        follow_symlinks=False,
+                    )
+
+    def symlink(self, target: bytes, path: bytes, cwd: Nchandle) -> None:
+        with self._walk(path, cwd, follow=False, purpose=Purpose.CREATE) as made:
+            if made.exists:
+                raise KernelError(Errno.EEXIST, str(made))
+            with self._new_name():
+                os.symlink(target, made.name, dir_fd=made.at)
+
+    def readlink(self, path: bytes, cwd: Nchandle) -> bytes:
+        with self._walk(path, cwd, follow=False) as found:
+            if not found.is_link:
+                raise KernelError(Errno.EINVAL, "not a symbolic link")
+            with host_errors():
+                return os.readlink(found.name, dir_fd=found.at)
+
+    def rename(self, old: bytes, old_cwd: Nchandle, new: bytes, new_cwd: Nchandle) -> None:
+        """Move `old` to `new`, in place of what may be there (kern_rename)."""
+        with (
+            self._walk(old, old_cwd, follow=False, purpose=Purpose.RENAME_FROM) as source,
+            self._walk(new, new_cwd, follow=False, purpose=Purpose.RENAME_TO) as target,
+        ):
+            if source.names == target.names:
+                return
+            if source.names in self._fixed or target.names in self._fixed:
+                raise KernelError(Errno.EINVAL, "the directories of the devices stay")
+            _check_no_device(source)
+            _check_no_device(target)
+            if target.exists and source.is_directory != target.is_directory:
+                errno = Errno.ENOTDIR if source.is_directory else Errno.EISDIR
+                raise KernelError(errno, str(target))
+            if target.names[: len(source.names)] == source.names:
+                raise KernelError(Errno.EINVAL, f"{target} is inside {source}")
+            if _same_file(source, target):
+                self._unlink(source)
+                return
+            with host_errors():
+                os.rename(source.name, target.name, src_dir_fd=source.at, dst_dir_fd=target.at)
+            if target.exists:
+                self._removed(target)
+            if source.is_directory:
+                self._namecache.renamed(source.names, target.names)
+
+    def unlink(self, path: bytes, cwd: Nchandle) -> None:
         with self._walk(path, cwd, follow=False, purpose=Purpose.DELETE) as found:
+            _check_no_device(found)
             if found.is_directory:
                 raise KernelError(Errno.EPERM, "rmdir removes directories")
-            with host_errors():
-                os.unlink(found.name, dir_fd=found.at)
+            self._unlink(found)
 
-    def mkdir(self, path: bytes, cwd: Names, mode: int) -> None:
-        with self._walk(path, cwd, follow=False, purpose=Purpose.CREATE_DIRECTORY) as found:
-            if found.status is not None or found.names in _DEVICES:
-                raise KernelError(Errno.EEXIST, _show(found.names))
-            with host_errors():
-                os.mkdir(found.name, mode & PERMISSIONS, dir_fd=found.at)
+    def mkdir(self, path: bytes, cwd: Nchandle, mode: int) -> None:
+        with self._walk(path, cwd, follow=False, purpose=Purpose.CREATE_DIRECTORY) as made:
+            if made.exists:
+                raise KernelError(Errno.EEXIST, str(made))
+            with self._new_name():
+                os.mkdir(made.name, mode & PERMISSIONS, dir_fd=made.at)
 
-    def rmdir(self, path: bytes, cwd: Names) -> None:
+    def mknod(self, path: bytes, cwd: Nchandle) -> None:
+        """Refuse to make a fifo or a device, once nothing else is wrong."""
+        with self._walk(path, cwd, follow=False, purpose=Purpose.CREATE) as made:
+            if made.exists:
+                raise KernelError(Errno.EEXIST, str(made))
+        raise KernelError(Errno.EOPNOTSUPP, "only files, directories and links can be made")
+
+    def rmdir(self, path: bytes, cwd: Nchandle) -> None:
         with self._walk(path, cwd, follow=False, purpose=Purpose.DELETE) as found:
             if not found.is_directory:
-                raise KernelError(Errno.ENOTDIR, _show(found.names))
+                raise KernelError(Errno.ENOTDIR, str(found))
+            if found.names in self._fixed:
+                raise KernelError(Errno.EINVAL, "the directories of the devices stay")
             with host_errors():
                 os.rmdir(found.name, dir_fd=found.at)
+            self._removed(found)
+            self._namecache.removed(found.names)
 
-    def enter(self, path: bytes, cwd: Names) -> Names:
+    def enter(self, path: bytes, cwd: Nchandle) -> Nchandle:
         """Return the directory `path` as a working directory (chdir)."""
         with self._walk(path, cwd) as found:
-            found.existing()
             if not found.is_directory:
-                raise KernelError(Errno.ENOTDIR, _show(found.names))
+                raise KernelError(Errno.ENOTDIR, str(found))
             if not os.access(found.name, os.X_OK, dir_fd=found.at):
-                raise KernelError(Errno.EACCES, _show(found.names))
-            return found.names
+                raise KernelError(Errno.EACCES, str(found))
+            return self._namecache.hold(found.names)
 
     @contextmanager
     def socket_name(
-        self, path: bytes, cwd: Names, *, create: bool = False
+        self, path: bytes, cwd: Nchandle, *, create: bool = False
     ) -> Iterator[tuple[int, bytes]]:
-        """Find a socket, or the place for a new one; return its directory, open, and name."""
+        """Find a socket, or the place for a new one; return its directory, open, and name.
+
+        What goes on inside makes the new one.
+        """
         purpose = Purpose.CREATE if create else Purpose.FIND
         with self._walk(path, cwd, follow=not create, purpose=purpose) as found:
             if create:
-                if found.status is not None or found.names in _DEVICES:
-                    raise KernelError(Errno.EADDRINUSE, _show(found.names))
-            elif found.names in _DEVICES or not stat.S_ISSOCK(found.existing().st_mode):
-                raise KernelError(Errno.ENOTSOCK, _show(found.names))
-            yield found.at, found.name
+                if found.exists:
+                    raise KernelError(Errno.EADDRINUSE, str(found))
+                with self._new_name():
+                    yield found.at, found.name
+            elif found.status is None or not stat.S_ISSOCK(found.status.st_mode):
+                raise KernelError(Errno.ENOTSOCK, str(found))
+            else:
+                yield found.at, found.name
 
-    @contextmanager
-    def _walk(
-        self, path: bytes, cwd: Names, *, follow: bool = True, purpose: Purpose = Purpose.FIND
-    ) -> Iterator[Found]:
-        """Resolve `path` (nlookup).  What is found is valid inside the with statement."""
-        trail = _Trail(self._root)
-        try:
-            if not path.startswith(b"/"):
-                for name in cwd:
-                    trail.down(name)
-            yield _resolve(trail, path, follow, purpose)
-        finally:
-            trail.close()
-
-    def _create(self, found: Found, mode: int) -> Vnode:
+    def space(self) -> Space:
         with host_errors():
+            status, host = os.fstat(self._root), os.fstatvfs(self._root)
+        device = status.st_dev & 0x7FFF_FFFF
+        if self._disk.size is not None:
+            free = self._disk.free // PAGE_SIZE
+            blocks = max(self._disk.size // PAGE_SIZE, free)
+            return Space(device, PAGE_SIZE, blocks, free, blocks, free)
+        return Space(
+            device=device,
+            block_size=host.f_frsize,
+            blocks=host.f_blocks,
+            free_blocks=host.f_bavail,
+            files=host.f_files,
+            free_files=host.f_favail,
+        )
+
+    def _walk(
+        self, path: bytes, cwd: Nchandle, *, follow: bool = True, purpose: Purpose = Purpose.FIND
+    ) -> AbstractContextManager[Found]:
+        start = () if path.startswith(b"/") else cwd.names
+        return lookup(self._root, self._devices, path, start, follow, purpose)
+
+    def _open_directory(self, found: Found, flags: int) -> File:
+        with host_errors():
+            host = os.open(found.name, _OPEN | os.O_DIRECTORY, dir_fd=found.at)
+        inside = {
+            names[-1]: each.inode
+            for names, each in self._devices.items()
+            if names[:-1] == found.names
+        }
+        return File(Directory(host, self._namecache.hold(found.names), inside), flags)
+
+    def _create(self, made: Found, mode: int) -> Vnode:
+        with self._new_name():
             fd = os.open(
-                found.name,
+                made.name,
                 _OPEN | os.O_RDWR | os.O_CREAT | os.O_EXCL,
                 mode & PERMISSIONS,
-                dir_fd=found.at,
+                dir_fd=made.at,
             )
         return self._adopt(fd, os.O_RDWR)
 
+    def _unlink(self, found: Found) -> None:
+        with host_errors():
+            os.unlink(found.name, dir_fd=found.at)
+        self._removed(found)
+
+    @contextmanager
+    def _new_name(self) -> Iterator[None]:
+        """The host makes a name inside, unless the disk is full."""
+        self._disk.check(ENTRY)
+        with host_errors():
+            yield
+        self._disk.used += ENTRY
+
+    def _removed(self, found: Found) -> None:
+        """Take a name, and the file if it was the last, off the account."""
+        status = _status(found)
+        self._disk.used -= ENTRY
+        is_open = (status.st_dev, status.st_ino) in self._vnodes  # then it still has its blocks
+        if stat.S_ISREG(status.st_mode) and status.st_nlink == 1 and not is_open:
+            self._disk.used -= status.st_blocks * STAT_BLOCK
+
     def _vnode(self, found: Found, flags: int) -> Vnode:
         """Return the regular file that was found, if it may be used as `flags` say."""
-        status = found.existing()
+        status = _status(found)
         if not stat.S_ISREG(status.st_mode):
-            raise KernelError(Errno.ENXIO, f"{_show(found.names)} is none of the guest's files")
+            raise KernelError(Errno.ENXIO, f"{found} is none of the guest's files")
         vnode = self._vnodes.get((status.st_dev, status.st_ino))
         fd, access = (-1, 0) if vnode else _open_host(found)
         readable = vnode.readable if vnode else access != os.O_WRONLY
@@ -247,7 +385,7 @@ class Tree:
         if (wanted != Open.WRONLY and not readable) or (wanted != Open.RDONLY and not writable):
             if not vnode:
                 os.close(fd)
-            raise KernelError(Errno.EACCES, f"the host does not permit it: {_show(found.names)}")
+            raise KernelError(Errno.EACCES, f"the host does not permit it: {found}")
         return vnode or self._adopt(fd, access)
 
     def _adopt(self, fd: int, access: int) -> Vnode:
@@ -255,139 +393,34 @@ class Tree:
             fd,
             readable=access != os.O_WRONLY,
             writable=access != os.O_RDONLY,
+            disk=None if self._disk.size is None else self._disk,
             forget=lambda gone: self._vnodes.__delitem__(gone.key),
         )
         self._vnodes[vnode.key] = vnode
         return vnode
 
-    def _lock(self, file: File, flags: int) -> File:
-        """Take the lock that O_EXLOCK or O_SHLOCK asks for."""
-        if flags & (Open.EXLOCK | Open.SHLOCK):
-            try:
-                file.node.lock(file, exclusive=bool(flags & Open.EXLOCK))
-            except KernelError:
-                file.drop()
-                raise
-        return file
+
+def _status(found: Found) -> os.stat_result:
+    assert found.status is not None
+    return found.status
 
 
-class _Trail:
-    """The directories from the root to where a path has got to, each held open."""
-
-    def __init__(self, root: int) -> None:
-        self._held = [root]
-        self.names: list[bytes] = []
-
-    @property
-    def at(self) -> int:
-        return self._held[-1]
-
-    def down(self, name: bytes) -> None:
-        if len(self.names) == MAX_DEPTH:
-            raise KernelError(Errno.ENAMETOOLONG, f"more than {MAX_DEPTH} directories deep")
-        with host_errors():
-            self._held.append(os.open(name, _PASS, dir_fd=self.at))
-        self.names.append(name)
-
-    def up(self) -> None:
-        """Go to the parent.  The root is its own."""
-        if self.names:
-            self.names.pop()
-            os.close(self._held.pop())
-
-    def close(self) -> None:
-        """Go to the root."""
-        while self.names:
-            self.up()
-
-    def look(self, name: bytes) -> os.stat_result | None:
-        try:
-            return os.stat(name, dir_fd=self.at, follow_symlinks=False)
-        except FileNotFoundError:
-            return None
-
-    def read_link(self, name: bytes) -> bytes:
-        return os.readlink(name, dir_fd=self.at)
+def _same_file(one: Found, other: Found) -> bool:
+    if one.status is None or other.status is None:
+        return False
+    return os.path.samestat(one.status, other.status)
 
 
-def _resolve(trail: _Trail, path: bytes, follow: bool, purpose: Purpose) -> Found:
-    creating = purpose in (Purpose.CREATE, Purpose.CREATE_DIRECTORY)
-    if not path:
-        raise KernelError(Errno.ENOENT, "an empty path")
-    if len(path) >= MAXPATHLEN:
-        raise KernelError(Errno.ENAMETOOLONG, "path")
-    links = 0
-    while True:
-        if path.startswith(b"/"):
-            trail.close()
-            path = path.lstrip(b"/")
-            if not path:
-                if purpose is not Purpose.FIND:
-                    raise KernelError(Errno.EEXIST if creating else Errno.EACCES, "/")
-                return _here(trail)
-        name, slash, rest = path.partition(b"/")
-        last = not rest.strip(b"/")
-        if len(name) > NAME_MAX:
-            raise KernelError(Errno.ENAMETOOLONG, "name")
-        if name in (b".", b".."):
-            if name == b"..":
-                trail.up()
-            if last:
-                _check_dots(name, creating, purpose)
-                return _here(trail)
-            path = rest.lstrip(b"/")
-            continue
-        with host_errors():
-            status = trail.look(name)
-        names = (*trail.names, name)
-        if status is None:
-            if names in _DEVICES and last and not slash:
-                return Found(trail.at, name, None, names)
-            if not last or not creating:
-                raise KernelError(Errno.ENOENT, _show(names))
-            if slash and purpose is not Purpose.CREATE_DIRECTORY:
-                raise KernelError(Errno.ENOTDIR, _show(names))
-            return Found(trail.at, name, None, names)
-        if stat.S_ISLNK(status.st_mode) and (slash or follow):
-            links += 1
-            if links > MAXSYMLINKS:
-                raise KernelError(Errno.ELOOP, _show(names))
-            with host_errors():
-                target = trail.read_link(name)
-            path = target + slash + rest
-            if not target:
-                raise KernelError(Errno.ENOENT, "an empty symbolic link")
-            if len(path) >= MAXPATHLEN:
-                raise KernelError(Errno.ENAMETOOLONG, "symbolic link")
-            continue
-        if slash and not stat.S_ISDIR(status.st_mode):
-            raise KernelError(Errno.ENOTDIR, _show(names))
-        if last:
-            return Found(trail.at, name, status, names)
-        trail.down(name)
-        path = rest.lstrip(b"/")
-
-
-def _here(trail: _Trail) -> Found:
-    with host_errors():
-        return Found(trail.at, b".", os.stat(b".", dir_fd=trail.at), tuple(trail.names))
-
-
-def _check_dots(name: bytes, creating: bool, purpose: Purpose) -> None:
-    """A path that ends in "." or ".." names nothing that could be made or removed."""
-    if creating:
-        raise KernelError(Errno.EEXIST, "dots")
-    if purpose is Purpose.DELETE:
-        raise KernelError(Errno.EINVAL if name == b"." else Errno.ENOTEMPTY, "dots")
+def _check_no_device(found: Found) -> None:
+    if found.device is not None:
+        raise KernelError(Errno.EPERM, f"{found} stays as it is")
 
 
 def _open_host(found: Found) -> tuple[int, int]:
     """Open the host's file for all the host permits; return the descriptor and the access."""
     for access in (os.O_RDWR, os.O_RDONLY):
-        try:
+        with suppress(OSError):
             return _regular(os.open(found.name, _OPEN | access, dir_fd=found.at)), access
-        except OSError:
-            continue
     with host_errors():
         return _regular(os.open(found.name, _OPEN | os.O_WRONLY, dir_fd=found.at)), os.O_WRONLY
 
@@ -398,7 +431,3 @@ def _regular(fd: int) -> int:
         os.close(fd)
         raise KernelError(Errno.ENXIO, "not a regular file")
     return fd
-
-
-def _show(names: Names) -> str:
-    return "/" + b"/".join(names).decode(errors="replace")

@@ -8,15 +8,18 @@ zeroed at once, and the host file gets its proper length when the last mapping g
 
 import fcntl
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from emu.abi.errno import Errno, KernelError
-from emu.abi.fcntl import Dt
+from emu.abi.fcntl import CHMOD_BITS, Dt
 from emu.abi.structs import Stat, pack_dirent
-from emu.abi.x86 import round_page
-from emu.kern.file import MAX_OFFSET, File, Names, Node, host_stat
-from emu.kern.host import host_errors
-from emu.vm.phys import PhysicalMemory
+from emu.abi.x86 import PAGE_SHIFT, PAGE_SIZE, round_page, trunc_page
+from emu.kern.disk import STAT_BLOCK, Disk
+from emu.kern.file import MAX_OFFSET, File, Node, host_stat
+from emu.kern.host import change_owner, host_errors
+from emu.kern.lockf import Lockf
+from emu.kern.namecache import Nchandle
+from emu.vm.phys import PhysicalMemory, Region
 from emu.vm.vm_object import FileObject
 
 Key = tuple[int, int]
@@ -27,22 +30,48 @@ _LEAST_ROOM = 64 << 20
 _MOST_ROOM_TO_GROW = 4 << 30
 
 
-class Vnode(Node):
-    """A regular file.  The host descriptor may do whatever the host permits: files check."""
+class _HostFile(Node):
+    """What has a host descriptor of its own."""
 
     seekable = True
+    _fd: int
+
+    def chmod(self, mode: int) -> None:
+        with host_errors():
+            os.fchmod(self._fd, mode & CHMOD_BITS)
+
+    def chown(self, uid: int, gid: int) -> None:
+        with host_errors():
+            change_owner(self._fd, uid, gid)
+
+    def utimes(self, atime_ns: int, mtime_ns: int) -> None:
+        with host_errors():
+            os.utime(self._fd, ns=(atime_ns, mtime_ns))
+
+
+class Vnode(_HostFile):
+    """A regular file.  The host descriptor may do whatever the host permits: files check."""
 
     def __init__(
-        self, fd: int, *, readable: bool, writable: bool, forget: Callable[["Vnode"], None]
+        self,
+        fd: int,
+        *,
+        readable: bool,
+        writable: bool,
+        disk: Disk | None,
+        forget: Callable[["Vnode"], None],
     ) -> None:
+        """Take over `fd`.  `disk` is what it may fill, or None where nobody counts."""
         status = os.fstat(fd)
         self.key: Key = status.st_dev, status.st_ino
         self.readable = readable
         self.writable = writable
         self._fd = fd
+        self._disk = disk
+        self._allocated = status.st_blocks * STAT_BLOCK  # as the disk's account has it
         self._forget = forget
         self._files = 0
-        self._locks: dict[File, bool] = {}  # is it exclusive?
+        self._locks = Lockf()
         self._object: FileObject | None = None
         self._phys: PhysicalMemory | None = None
 
@@ -62,6 +91,7 @@ class Vnode(Node):
     def write(self, offset: int, data: bytes) -> int:
         end = offset + len(data)
         self._check_room(end)
+        self._check_disk(offset, end)
         if self._object is None:
             return self._write_host(offset, data)
         if offset > self._object.length:
@@ -74,6 +104,10 @@ class Vnode(Node):
 
     def resize(self, length: int) -> None:
         self._check_room(length)
+        self._resize(length)
+        self._measure()
+
+    def _resize(self, length: int) -> None:
         if self._object is None:
             with host_errors():
                 os.ftruncate(self._fd, length)
@@ -105,17 +139,18 @@ class Vnode(Node):
     def pending(self, offset: int) -> int:
         return min(max(self.length() - offset, 0), 0x7FFF_FFFF)
 
-    def lock(self, file: File, *, exclusive: bool) -> None:
-        """The host's lock on the file covers all of ours, so other emulators see it."""
-        others = [held for holder, held in self._locks.items() if holder is not file]
-        if any(others) or (others and exclusive):
-            raise KernelError(Errno.EAGAIN, "another open file holds a lock")
-        self._host_lock(fcntl.LOCK_EX if exclusive else fcntl.LOCK_SH)
-        self._locks[file] = exclusive
+    @property
+    def locks(self) -> Lockf:
+        return self._locks
 
-    def unlock(self, file: File) -> None:
-        if self._locks.pop(file, None) is not None and not self._locks:
-            self._host_lock(fcntl.LOCK_UN)
+    def lock_host(self, *, exclusive: bool) -> None:
+        self._host_lock(fcntl.LOCK_EX if exclusive else fcntl.LOCK_SH)
+
+    def unlock(self, owner: object) -> None:
+        if self._locks.ranges:
+            self._locks.remove(owner)
+            if not any(held.pid < 0 for held in self._locks.ranges):
+                self._host_lock(fcntl.LOCK_UN)
 
     def check_mappable(self) -> None:
         """A regular file can be mapped."""
@@ -127,7 +162,10 @@ class Vnode(Node):
             growth = min(max(length, _LEAST_ROOM), _MOST_ROOM_TO_GROW)
             room = -(-(length + growth) // _SUPERPAGE) * _SUPERPAGE
             region = phys.map_file(self._fd, room, writable=self.writable)
-            self._object = FileObject(phys, region, length, self._release)
+            if self._disk is None:
+                self._object = FileObject(phys, region, length, self._release)
+            else:
+                self._object = _CountedObject(phys, region, length, self._release, self._allocate)
             self._phys = phys
         return self._object
 
@@ -157,11 +195,15 @@ class Vnode(Node):
         assert gone is self._object and self._phys is not None
         self._phys.unmap_file(gone.region)
         self._settle()
+        self._measure()
         self._object = self._phys = None
         if self._files == 0:
             self._dispose()
 
     def _dispose(self) -> None:
+        self._measure()
+        if self._disk is not None and os.fstat(self._fd).st_nlink == 0:
+            self._disk.used -= self._allocated
         self._forget(self)
         os.close(self._fd)
 
@@ -183,17 +225,55 @@ class Vnode(Node):
                     if not done:
                         raise
                     break
+        self._measure()
         return done
 
     def _clear_tail(self, up_to: int) -> None:
         """Zero what the mapping left behind the end of the file, which is about to grow."""
         assert self._object is not None
         length = self._object.length
-        self._write_host(length, bytes(min(up_to, round_page(length)) - length))
+        end = min(up_to, round_page(length))
+        self._check_disk(length, end)
+        self._write_host(length, bytes(end - length))
 
     def _check_room(self, end: int) -> None:
         if end > MAX_OFFSET or (self._object is not None and end > self._object.region.size):
             raise KernelError(Errno.EFBIG, f"{end} bytes are more than this file can have")
+
+    def _check_disk(self, start: int, end: int) -> None:
+        """Raise ENOSPC unless the disk has room for what is missing of [start, end)."""
+        if self._disk is None or start == end:
+            return
+        start, end = trunc_page(start), round_page(end)
+        if not self._disk.has(end - start):
+            self._disk.check(self._holes(start, end))
+
+    def _holes(self, start: int, end: int) -> int:
+        """Return how many bytes of the pages in [start, end) have no block of the host's yet."""
+        missing = 0
+        while start < end:
+            try:
+                data = trunc_page(os.lseek(self._fd, start, os.SEEK_DATA))
+            except OSError:  # ENXIO: nothing but a hole, or past the end
+                return missing + end - start
+            missing += min(max(data, start), end) - start
+            start = round_page(os.lseek(self._fd, max(data, start), os.SEEK_HOLE))
+        return missing
+
+    def _allocate(self, offset: int) -> None:
+        """Give the page at `offset` its block, so that stores need none."""
+        self._measure()  # earlier stores may have taken more than their page
+        self._check_disk(offset, offset + PAGE_SIZE)
+        with host_errors():
+            os.pwrite(self._fd, os.pread(self._fd, 1, offset), offset)
+        self._measure()
+
+    def _measure(self) -> None:
+        """Tell the disk's account what the host has allocated by now."""
+        if self._disk is not None:
+            allocated = os.fstat(self._fd).st_blocks * STAT_BLOCK
+            self._disk.used += allocated - self._allocated
+            self._allocated = allocated
 
     def _code_changed(self, offset: int, size: int) -> None:
         assert self._object is not None and self._phys is not None
@@ -201,15 +281,39 @@ class Vnode(Node):
             self._phys.stale.code_changed()
 
 
-class Directory(Node):
+class _CountedObject(FileObject):
+    """A mapped file on a limited disk: a page is writable once it has its block."""
+
+    __slots__ = ("_allocate",)
+
+    def __init__(
+        self,
+        phys: PhysicalMemory,
+        region: Region,
+        length: int,
+        release: Callable[[FileObject], None],
+        allocate: Callable[[int], None],
+    ) -> None:
+        super().__init__(phys, region, length, release)
+        self._allocate = allocate
+
+    def page(self, index: int, write: bool) -> tuple[int, bool]:
+        pa, _ = super().page(index, write)
+        if write:
+            self._allocate(index << PAGE_SHIFT)
+        return pa, write
+
+
+class Directory(_HostFile):
     """A directory.  Its entries are read as they were when reading began."""
 
-    seekable = True
-
-    def __init__(self, fd: int, names: Names) -> None:
-        self.names = names
+    def __init__(self, fd: int, handle: Nchandle, devices: Mapping[bytes, int]) -> None:
+        self.handle = handle
         self._fd = fd
+        self._is_root = not handle.names
+        self._devices = devices  # the inodes of those in here, by name
         self._entries: list[bytes] | None = None
+        self._locks = Lockf()
 
     def read(self, offset: int, size: int) -> bytes:
         raise KernelError(Errno.EISDIR, "getdirentries reads directories")
@@ -233,11 +337,9 @@ class Directory(Node):
     def pending(self, offset: int) -> int:
         return max(self.length() - offset, 0)
 
-    def lock(self, file: File, *, exclusive: bool) -> None:
-        """Nobody else can be in the way."""
-
-    def unlock(self, file: File) -> None:
-        """Nobody waits."""
+    @property
+    def locks(self) -> Lockf:
+        return self._locks  # nobody else can be in the way: each open() has its own
 
     def entries(self, first: int, size: int) -> list[bytes]:
         """Return the directory entries from number `first` on that fit in `size` bytes.
@@ -268,11 +370,12 @@ class Directory(Node):
         with host_errors():
             own = os.fstat(self._fd).st_ino
             # The root's parent is itself: what is above is not the guest's to see.
-            parent = os.stat(b"..", dir_fd=self._fd).st_ino if self.names else own
+            parent = os.stat(b"..", dir_fd=self._fd).st_ino if not self._is_root else own
             with os.scandir(self._fd) as scan:
-                found = sorted((os.fsencode(each.name), each.inode(), _kind(each)) for each in scan)
-        dots = [(b".", own, Dt.DIR), (b"..", parent, Dt.DIR)]
-        return [pack_dirent(inode, kind, name) for name, inode, kind in [*dots, *found]]
+                found = {os.fsencode(each.name): (each.inode(), _kind(each)) for each in scan}
+        found.update({name: (inode, Dt.CHR) for name, inode in self._devices.items()})
+        dots = [(b".", (own, Dt.DIR)), (b"..", (parent, Dt.DIR))]
+        return [pack_dirent(*what, name) for name, what in [*dots, *sorted(found.items())]]
 
 
 def _kind(entry: os.DirEntry[str]) -> Dt:

@@ -70,6 +70,10 @@ class Vmspace:
         """Return a new, empty space that a virtual kernel may fill."""
         return Vmspace(self._phys, self._abi, grows=False)
 
+    def fresh(self) -> "Vmspace":
+        """Return a new, empty space for a process's next program."""
+        return Vmspace(self._phys, self._abi, grows=True)
+
     def fork(self) -> "Vmspace":
         """Return a space for a child: each mapping shared, copied when written, or left out.
 
@@ -83,9 +87,10 @@ class Vmspace:
                 self.pmap.protect(entry.start, entry.end, write=False, execute=True)
         return child
 
-    def hold(self) -> None:
+    def hold(self) -> "Vmspace":
         """One process more shares the space (vfork, rfork)."""
         self.refs += 1
+        return self
 
     def drop(self) -> None:
         """One process less; the last one takes the space with it."""

@@ -1,0 +1,118 @@
+"""Limits, priorities and what has been used (sys/kern/kern_resource.c, kern_plimit.c)."""
+
+from typing import Annotated
+
+from emu.abi.errno import Errno, KernelError
+from emu.abi.resource import (
+    PRIO_MAX,
+    PRIO_MIN,
+    RLIM_INFINITY,
+    Prio,
+    Rlimit,
+    RlimitKind,
+    RlimitStruct,
+    Rusage,
+    RusageWho,
+    default_rlimits,
+)
+from emu.abi.structs import Timeval
+from emu.abi.x86 import U32_MASK
+from emu.kern.proc import Lwp, Proc, Usage
+from syscalls.args import Int, Ptr, enum_kind
+
+RlimitArg = Annotated[int, enum_kind(RlimitKind, "RLIMIT_")]
+RusageArg = Annotated[int, enum_kind(RusageWho, "RUSAGE_")]
+PrioArg = Annotated[int, enum_kind(Prio, "PRIO_")]
+
+_ROOT = 0
+
+
+def find(lwp: Lwp, pid: int) -> Proc:
+    """Return the process `pid`, 0 for the caller's.  ESRCH if there is none."""
+    proc = lwp.proc if pid == 0 else lwp.proc.kernel.procs.get(pid)
+    if proc is None:
+        raise KernelError(Errno.ESRCH, f"no process {pid}")
+    return proc
+
+
+def getrlimit(lwp: Lwp, which: RlimitArg, rlp: Ptr) -> None:
+    if which not in lwp.proc.rlimits:
+        raise KernelError(Errno.EINVAL, f"limit {which}")
+    lwp.vmspace.copyout(rlp, bytes(RlimitStruct(*lwp.proc.rlimits[which])))
+
+
+def setrlimit(lwp: Lwp, which: RlimitArg, rlp: Ptr) -> None:
+    """Change a limit, as far as the machine has that much; root may raise it."""
+    wanted = lwp.vmspace.copyin_struct(rlp, RlimitStruct)
+    proc = lwp.proc
+    if which not in proc.rlimits:
+        raise KernelError(Errno.EINVAL, f"limit {which}")
+    most, least = _most(proc, which), 1 if which == RlimitKind.NPROC else 0
+    cur, highest = (
+        RLIM_INFINITY if limit < 0 else limit for limit in (wanted.rlim_cur, wanted.rlim_max)
+    )
+    cur, highest = min(cur, highest, most), min(highest, most)
+    proc.rlimits[which] = Rlimit(max(cur, least), max(highest, least))
+    if which == RlimitKind.NOFILE:
+        proc.files.limit = cur
+
+
+def _most(proc: Proc, which: int) -> int:
+    match which:
+        case RlimitKind.NOFILE:
+            return proc.kernel.limits.files
+        case RlimitKind.NPROC:
+            return proc.kernel.limits.procs
+        case _:
+            return default_rlimits()[which].max
+
+
+def getrusage(lwp: Lwp, who: RusageArg, rusage: Ptr) -> None:
+    proc = lwp.proc
+    match who:
+        case RusageWho.SELF:
+            proc.kernel.sched.charge()
+            usage = proc.usage
+        case RusageWho.CHILDREN:
+            usage = proc.children_usage
+        case _:
+            raise KernelError(Errno.EINVAL, f"who {who}")
+    lwp.vmspace.copyout(rusage, bytes(pack_rusage(usage)))
+
+
+def pack_rusage(usage: Usage) -> Rusage:
+    seconds, ns = divmod(usage.user_ns, 1_000_000_000)
+    return Rusage(
+        ru_utime=Timeval(seconds, ns // 1000),
+        ru_nsignals=usage.signals,
+        ru_nvcsw=usage.voluntary_switches,
+        ru_nivcsw=usage.involuntary_switches,
+    )
+
+
+def getpriority(lwp: Lwp, which: PrioArg, who: Int) -> int:
+    """Return the lowest nice value among the processes meant."""
+    return min(proc.nice for proc in _meant(lwp, which, who)) & U32_MASK
+
+
+def setpriority(lwp: Lwp, which: PrioArg, who: Int, prio: Int) -> None:
+    """Set the nice value of the processes meant.  It is remembered; all LWPs take turns."""
+    for proc in _meant(lwp, which, who):
+        proc.nice = min(max(prio, PRIO_MIN), PRIO_MAX)
+
+
+def _meant(lwp: Lwp, which: int, who: int) -> list[Proc]:
+    kernel = lwp.proc.kernel
+    match which:
+        case Prio.PROCESS:
+            found = [find(lwp, who)]
+        case Prio.PGRP:
+            found = kernel.in_group(who or lwp.proc.pgrp.id)
+        case Prio.USER:
+            alive = [proc for proc in kernel.procs.values() if proc.alive]
+            found = alive if who == _ROOT else []
+        case _:
+            raise KernelError(Errno.EINVAL, f"which {which}")
+    if not found:
+        raise KernelError(Errno.ESRCH, f"nobody is meant by {who}")
+    return found
