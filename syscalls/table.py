@@ -18,7 +18,20 @@ from emu.kern.proc import Lwp
 from emu.kern.sched import Restart
 from emu.kern.sendsig import tsleep
 from emu.kern.signal import lwpsignal
-from syscalls import attr, file, lwp, path, proc, resource, signal, sysctl, time, vm, vmspace
+from syscalls import (
+    attr,
+    file,
+    lwp,
+    path,
+    proc,
+    resource,
+    signal,
+    socket,
+    sysctl,
+    time,
+    vm,
+    vmspace,
+)
 from syscalls.args import Handler, JustReturn, Kind, signature
 
 REGISTER_ARGUMENTS = 6  # rdi rsi rdx r10 r8 r9: the first six words of a trapframe
@@ -65,6 +78,12 @@ TABLE: Mapping[int, Syscall] = {
     20: Syscall(proc.getpid),
     24: Syscall(proc.getuid),
     25: Syscall(proc.geteuid),
+    27: Syscall(socket.recvmsg),
+    28: Syscall(socket.sendmsg, note="control messages only between the ends of a socketpair"),
+    29: Syscall(socket.recvfrom),
+    30: Syscall(socket.accept),
+    31: Syscall(socket.getpeername),
+    32: Syscall(socket.getsockname),
     33: Syscall(path.access),
     36: Syscall(attr.sync),
     37: Syscall(signal.kill),
@@ -99,9 +118,24 @@ TABLE: Mapping[int, Syscall] = {
     92: Syscall(file.fcntl, note="no SIGIO"),
     95: Syscall(file.fsync),
     96: Syscall(resource.setpriority, note="remembered; all LWPs take turns"),
+    97: Syscall(
+        socket.socket,
+        note="EPERM without --net loopback; no address but 127.0.0.0/8",
+    ),
+    98: Syscall(socket.connect),
     100: Syscall(resource.getpriority),
+    104: Syscall(socket.bind, note="INADDR_ANY is 127.0.0.1"),
+    105: Syscall(
+        socket.setsockopt,
+        note="TCP_NODELAY, IP_TOS, IP_TTL; SO_TIMESTAMP has no effect",
+    ),
+    106: Syscall(socket.listen),
     116: Syscall(time.gettimeofday),
     117: Syscall(resource.getrusage, note="time, signals, switches; all time is user time"),
+    118: Syscall(
+        socket.getsockopt,
+        note="TCP_NODELAY, IP_TOS, IP_TTL; no LOCAL_PEERCRED",
+    ),
     120: Syscall(file.readv),
     121: Syscall(file.writev),
     123: Syscall(attr.fchown, note="no effect where the host does not let us"),
@@ -109,7 +143,9 @@ TABLE: Mapping[int, Syscall] = {
     128: Syscall(path.rename),
     131: Syscall(file.flock, note="a conflicting lock is EAGAIN, never waited for"),
     132: Syscall(path.mkfifo, note="EOPNOTSUPP: no fifos can be made"),
+    133: Syscall(socket.sendto),
     134: Syscall(file.shutdown),
+    135: Syscall(socket.socketpair, note="the ends cannot be bound to names"),
     136: Syscall(path.mkdir),
     137: Syscall(path.rmdir),
     138: Syscall(attr.utimes),
@@ -153,6 +189,7 @@ TABLE: Mapping[int, Syscall] = {
     344: Syscall(signal.sigreturn),
     345: Syscall(signal.sigtimedwait),
     346: Syscall(signal.sigwaitinfo),
+    393: Syscall(socket.sendfile),
     469: Syscall(lwp.umtx_sleep),
     470: Syscall(lwp.umtx_wakeup),
     472: Syscall(proc.set_tls_area),
@@ -164,6 +201,8 @@ TABLE: Mapping[int, Syscall] = {
     479: Syscall(path.getdirentries),
     480: Syscall(path.getdents),
     481: Syscall(lwp.usched_set, note="remembered; there is one emulated CPU"),
+    482: Syscall(socket.extaccept),
+    483: Syscall(socket.extconnect),
     485: Syscall(vm.mcontrol),
     486: Syscall(vmspace.vmspace_create),
     487: Syscall(vmspace.vmspace_destroy),

@@ -62,6 +62,7 @@ class Booted:
         memory: int = MEMORY,
         vkernel_enable: bool = True,
         vmspace_io: bool = False,
+        net: bool = False,
         limit: int | None = None,
     ) -> None:
         self.told: list[str] = []
@@ -74,6 +75,7 @@ class Booted:
             tell=self.told.append,
             vkernel_enable=vkernel_enable,
             vmspace_io=vmspace_io,
+            net=net,
         )
         engine = UnicornEngine(phys)
         proc = Proc(kernel, Vmspace(phys, abi, grows=True), FileTable())

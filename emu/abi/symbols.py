@@ -23,6 +23,7 @@ from emu.abi.signal import (
     SsFlag,
     TrapCode,
 )
+from emu.abi.socket import Af, Level, Msg, Scm, Shut, So, Sock
 from emu.abi.structs import LwpParams
 from emu.abi.time import ClockId, Itimer
 from emu.abi.unistd import ExtExit, ExtExitWho, Rfork
@@ -75,6 +76,12 @@ _PREFIXES: dict[str, type[IntEnum] | type[IntFlag]] = {
     "W": Wait,
     "RF": Rfork,
     "RLIMIT_": RlimitKind,
+    "AF_": Af,
+    "SOCK_": Sock,
+    "SO_": So,
+    "MSG_": Msg,
+    "SCM_": Scm,
+    "SHUT_": Shut,
     "": Ioctl,
 }
 
@@ -107,6 +114,7 @@ def _symbols(abi: AbiVersion) -> Iterator[tuple[str, int]]:
     yield "SIG_IGN", SIG_IGN
     yield "FD_CLOEXEC", FD_CLOEXEC
     yield "AT_FDCWD", AT_FDCWD & U32_MASK
+    yield "SOL_SOCKET", Level.SOCKET
     for name, *_ in Trapframe._fields_:
         yield f"TF_{name.upper()}", getattr(Trapframe, name).offset
     yield "TF_SIZE", TRAPFRAME_SIZE

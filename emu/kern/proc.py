@@ -15,6 +15,7 @@ from emu.abi.x86 import U64_MASK, Rflags
 from emu.cpu.engine import CpuEngine
 from emu.kern.clock import Clock
 from emu.kern.file import FileTable
+from emu.kern.rights import InFlight
 from emu.kern.sched import LwpState, Scheduler, Sleep
 from emu.kern.sigacts import AltStack, SigActs
 from emu.kern.tree import Tree
@@ -41,6 +42,8 @@ class Limits:
     """Of all processes together."""
     files: int = 1024
     """Descriptors of one process (RLIMIT_NOFILE)."""
+    rights: int = 1024
+    """Files in messages that nobody has received yet."""
 
 
 @dataclass(slots=True, eq=False)
@@ -103,6 +106,8 @@ class Kernel:
     """vm.vkernel_enable: may processes become virtual kernels?"""
     vmspace_io: bool = False
     """Do vmspace_pread and vmspace_pwrite what they promise? (--ext vmspace-io)"""
+    net: bool = False
+    """May programs use sockets of the host's loopback network? (--net loopback)"""
     ncpu: int = 1
     limits: Limits = field(default_factory=Limits)
     signal_observers: list[SignalObserver] = field(default_factory=list)
@@ -116,12 +121,18 @@ class Kernel:
     pgrps: dict[int, Pgrp] = field(init=False, default_factory=dict)
     lwps: int = field(init=False, default=0)
     """LWPs of all processes."""
+    rights: InFlight = field(init=False)
+    socket_names: dict[bytes, bytes] = field(init=False, default_factory=dict)
+    """The guest's addresses of local sockets, by the names the host has for them."""
+    net_refused: bool = field(init=False, default=False)
+    """The user has been told that a guest wanted a network."""
     first: "Proc | None" = field(init=False, default=None)
     """The process that was started from outside; the machine ends with it."""
     _next_pid: int = field(init=False, default=FIRST_PID)
 
     def __post_init__(self) -> None:
         self.sched = Scheduler(self.clock)
+        self.rights = InFlight(self.limits.rights)
         self.phys.on_copy = self._page_copied
 
     def _page_copied(self, pa: int) -> None:

@@ -286,6 +286,26 @@ class Tree:
                 raise KernelError(Errno.EACCES, str(found))
             return self._namecache.hold(found.names)
 
+    @contextmanager
+    def socket_name(
+        self, path: bytes, cwd: Nchandle, *, create: bool = False
+    ) -> Iterator[tuple[int, bytes]]:
+        """Find a socket, or the place for a new one; return its directory, open, and name.
+
+        What goes on inside makes the new one.
+        """
+        purpose = Purpose.CREATE if create else Purpose.FIND
+        with self._walk(path, cwd, follow=not create, purpose=purpose) as found:
+            if create:
+                if found.exists:
+                    raise KernelError(Errno.EADDRINUSE, str(found))
+                with self._new_name():
+                    yield found.at, found.name
+            elif found.status is None or not stat.S_ISSOCK(found.status.st_mode):
+                raise KernelError(Errno.ENOTSOCK, str(found))
+            else:
+                yield found.at, found.name
+
     def space(self) -> Space:
         with host_errors():
             status, host = os.fstat(self._root), os.fstatvfs(self._root)
