@@ -22,7 +22,7 @@ SigArg = Annotated[int, Kind("int", signed32, _signal_name)]
 SigHowArg = Annotated[int, enum_kind(SigHow, "SIG_")]
 
 _SECOND = 1_000_000_000
-_ALWAYS = SaFlag.ONSTACK | SaFlag.RESTART | SaFlag.RESETHAND | SaFlag.NODEFER | SaFlag.SIGINFO
+_ALWAYS = int(SaFlag.ONSTACK | SaFlag.RESTART | SaFlag.RESETHAND | SaFlag.NODEFER | SaFlag.SIGINFO)
 
 
 def sigaction(lwp: Lwp, sig: SigArg, act: Ptr, oact: Ptr) -> None:
@@ -40,9 +40,9 @@ def sigaction(lwp: Lwp, sig: SigArg, act: Ptr, oact: Ptr) -> None:
         proc.kernel.arm(lwp.cpu)
         kept = _ALWAYS
         if sig == Signal.CHLD:
-            kept |= SaFlag.NOCLDSTOP | SaFlag.NOCLDWAIT
+            kept |= int(SaFlag.NOCLDSTOP | SaFlag.NOCLDWAIT)
         if proc.kernel.abi.mailbox:
-            kept |= SaFlag.MAILBOX
+            kept |= int(SaFlag.MAILBOX)
         mask = int.from_bytes(bytes(new.sa_mask), "little")
         proc.sigacts.set(sig, SigAction(new.sa_handler, new.sa_flags & kept, mask))
         if not proc.sigacts.caught & bit(sig) and (
@@ -172,10 +172,10 @@ def sigaltstack(lwp: Lwp, ss: Ptr, oss: Ptr) -> None:
     altstack, space = lwp.altstack, lwp.vmspace
     new = space.copyin_struct(ss, StackT) if ss else None
     if not altstack.enabled:
-        altstack.flags |= SsFlag.DISABLE
+        altstack.flags |= int(SsFlag.DISABLE)
     old = StackT(altstack.sp, altstack.size, altstack.flags)
     if new is not None:
-        if new.ss_flags & ~SsFlag.DISABLE and lwp.proc.kernel.abi.altstack_flags_checked:
+        if new.ss_flags & ~int(SsFlag.DISABLE) and lwp.proc.kernel.abi.altstack_flags_checked:
             raise KernelError(Errno.EINVAL, f"flags {new.ss_flags:#x}")
         if new.ss_flags & SsFlag.DISABLE:
             if altstack.in_use:

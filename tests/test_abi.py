@@ -298,7 +298,7 @@ def test_constants_have_their_value(member: int, value: int) -> None:
         (Signal.SEGV, Action.CORE),
         (Signal.SYS, Action.CORE),
         (Signal.KILL, Action.TERMINATE),
-        (Signal.CKPTEXIT, Action.TERMINATE),
+        (Signal.CKPTEXIT, Action.CHECKPOINT),
         (Signal.TSTP, Action.STOP),
         (Signal.CONT, Action.IGNORE),
         (Signal.IO, Action.IGNORE),
