@@ -10,9 +10,10 @@ from emu.abi.resource import RTP_PRIO_MAX, RtpFunction, Rtprio, RtpType
 from emu.abi.structs import LwpParams
 from emu.abi.usched import NAME_LENGTH, UschedCmd
 from emu.abi.x86 import U64_MASK
-from emu.kern.proc import Lwp, Proc
+from emu.kern.proc import Lwp
 from emu.kern.sched import Blocking, Restart, Sleep
 from syscalls.args import Int, Ptr, enum_kind
+from syscalls.resource import find
 
 RtpArg = Annotated[int, enum_kind(RtpFunction, "RTP_")]
 UschedArg = Annotated[int, enum_kind(UschedCmd, "USCHED_")]
@@ -91,7 +92,7 @@ def lwp_rtprio(lwp: Lwp, function: RtpArg, pid: Int, tid: Int, rtp: Ptr) -> None
     wanted = lwp.vmspace.copyin_struct(rtp, Rtprio)
     if pid < 0:
         raise KernelError(Errno.EINVAL, f"pid {pid}")
-    proc = _process(lwp, pid)
+    proc = find(lwp, pid)
     if tid < -1:
         raise KernelError(Errno.EINVAL, f"LWP {tid}")
     target = lwp if tid == -1 else proc.lwps.get(tid)
@@ -103,7 +104,7 @@ def lwp_rtprio(lwp: Lwp, function: RtpArg, pid: Int, tid: Int, rtp: Ptr) -> None
 def rtprio(lwp: Lwp, function: RtpArg, pid: Int, rtp: Ptr) -> None:
     """Look at or set the priority of a process's first LWP; see lwp_rtprio."""
     wanted = lwp.vmspace.copyin_struct(rtp, Rtprio)
-    target = next(iter(_process(lwp, pid).lwps.values()))
+    target = next(iter(find(lwp, pid).lwps.values()))
     _rtprio(lwp, function, target, wanted, rtp)
 
 
@@ -159,10 +160,3 @@ def _cpu(lwp: Lwp, data: int, size: int) -> int:
 def _check_int(size: int) -> None:
     if size != _INT_SIZE:
         raise KernelError(Errno.EINVAL, f"{size} bytes")
-
-
-def _process(lwp: Lwp, pid: int) -> Proc:
-    proc = lwp.proc if pid == 0 else lwp.proc.kernel.procs.get(pid)
-    if proc is None or not proc.alive:
-        raise KernelError(Errno.ESRCH, f"no process {pid}")
-    return proc

@@ -14,6 +14,7 @@ from emu.abi.wait import Wait
 from emu.kern.exec import execve as execute
 from emu.kern.exit import exit1, kern_wait, lwp_exit
 from emu.kern.fork import divorce, fork1
+from emu.kern.pgrp import enter_group, new_session
 from emu.kern.proc import Lwp
 from emu.kern.sched import Blocking
 from syscalls.args import Int, JustReturn, Ptr, Size, Str, UInt, flags_kind
@@ -84,10 +85,13 @@ def execve(lwp: Lwp, fname: Str, argv: Ptr, envv: Ptr) -> None:
     """Replace the process's program.  argv[0] is `fname` if argv is empty; envv may be NULL."""
     space = lwp.vmspace
     path = space.copyinstr(fname, MAXPATHLEN)
-    room = ARG_MAX
-    args = _strings(lwp, argv, room)
-    room -= sum(len(arg) + 1 for arg in args)
-    execute(lwp, path, args or [path], _strings(lwp, envv, room) if envv else [])
+    if not path:
+        raise KernelError(Errno.ENOENT, "an empty path")
+    if not argv:
+        raise KernelError(Errno.EFAULT, "no arguments")
+    args = _strings(lwp, argv, ARG_MAX) or [path]
+    room = ARG_MAX - sum(len(arg) + 1 for arg in args)
+    execute(lwp, path, args, _strings(lwp, envv, room) if envv else [])
 
 
 def _strings(lwp: Lwp, vector: int, room: int) -> list[bytes]:
@@ -181,7 +185,7 @@ def setpgid(lwp: Lwp, pid: Int, pgid: Int) -> None:
         pgrp = proc.kernel.pgrps.get(pgid)
         if pgrp is None or pgrp.session is not proc.pgrp.session:
             raise KernelError(Errno.EPERM, f"no group {pgid} in this session")
-    target.enter_group(pgid or target.pid)
+    enter_group(target, pgid or target.pid)
 
 
 def setsid(lwp: Lwp) -> int:
@@ -189,7 +193,7 @@ def setsid(lwp: Lwp) -> int:
     proc = lwp.proc
     if proc.pid in proc.kernel.pgrps:
         raise KernelError(Errno.EPERM, "a group has this number")
-    proc.new_session()
+    new_session(proc)
     return proc.pid
 
 

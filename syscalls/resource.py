@@ -29,7 +29,7 @@ _ROOT = 0
 
 def find(lwp: Lwp, pid: int) -> Proc:
     """Return the process `pid`, 0 for the caller's.  ESRCH if there is none."""
-    proc = lwp.proc if pid == 0 else lwp.proc.kernel.procs.get(pid)
+    proc = lwp.proc if pid == 0 else lwp.proc.kernel.find(pid)
     if proc is None:
         raise KernelError(Errno.ESRCH, f"no process {pid}")
     return proc

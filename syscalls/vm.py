@@ -66,17 +66,19 @@ def mincore(lwp: Lwp, addr: Ptr, len: Size, vec: Ptr) -> None:
 def obreak(lwp: Lwp, nsize: Ptr) -> None:
     """Move the end of the data segment to `nsize`, rounded up.  Returns 0, not an address."""
     proc, space = lwp.proc, lwp.vmspace
-    base = round_page(proc.data_start)
-    old = base + round_page(proc.data_size)
+    base = round_page(space.data_start)
+    old = base + round_page(space.data_size)
     new = round_page(nsize) & U64_MASK
     if new < base:
         raise KernelError(Errno.EINVAL, "below the data segment")
     if new >= space.user_max or (new > old and new - base > proc.rlimits[RlimitKind.DATA].cur):
         raise KernelError(Errno.ENOMEM)
     if new > old:
+        if space.exceeds_limit(new - old):
+            raise KernelError(Errno.ENOMEM, "more than RLIMIT_VMEM")
         if space.map.overlapping(old, new):
             raise KernelError(Errno.ENOMEM, "something is mapped there")
         space.map_anonymous(old, new)
     elif new < old:
         space.unmap(new, old)
-    proc.data_size = new - base
+    space.data_size = new - base

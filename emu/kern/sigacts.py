@@ -87,12 +87,12 @@ class SigActs:
         self._classify(signal)
 
     def reset_for_exec(self) -> int:
-        """Forget the handlers; return the signals that are now ignored (execsigs)."""
+        """Forget the handlers; return the signals that are not pending any more (execsigs)."""
         was_caught = self.caught
         while self.caught:
             self.reset(lowest(self.caught))
         self.child_flags &= ~SaFlag.NOCLDWAIT
-        return was_caught & self.ignored
+        return was_caught & (self.ignored | bit(Signal.CONT))
 
     def _classify(self, signal: int) -> None:
         handler, member = self.get(signal).handler, bit(signal)
