@@ -9,6 +9,7 @@ from typing import Annotated
 from emu.abi.errno import Errno, KernelError
 from emu.abi.fcntl import FD_CLOEXEC, IOV_MAX, Fcntl, Io, Lock, Open, RecordLock, Seek
 from emu.abi.ioctl import IOC_IN, IOC_OUT, IOCPARM_MASK, IOCPARM_SHIFT, Ioctl
+from emu.abi.resource import RLIM_INFINITY, RlimitKind
 from emu.abi.signal import Signal
 from emu.abi.structs import FLOCK_SIZE, IOVEC_SIZE, Flock, Iovec
 from emu.abi.x86 import U32_MASK
@@ -16,6 +17,7 @@ from emu.kern.file import MAX_OFFSET, File
 from emu.kern.proc import Lwp
 from emu.kern.sched import Blocking, Restart
 from emu.kern.signal import lwpsignal
+from emu.kern.vnode import Vnode
 from emu.vm.vmspace import Vmspace
 from syscalls.args import Fd, Long, Off, Pad, Ptr, Size, UInt, Word, enum_kind, flags_kind
 
@@ -258,6 +260,8 @@ def _write(lwp: Lwp, fd: int, uio: Uio, flags: int = 0, offset: int = -1) -> Blo
     if not file.writable:
         raise KernelError(Errno.EBADF, "not open for writing")
     at = _position(file, flags, offset)
+    if isinstance(file.node, Vnode):
+        _check_size(lwp, file, uio.resid, at, append=bool(flags & _FAPPEND))
     done = 0
     while uio.resid:
         try:
@@ -282,6 +286,18 @@ def _write(lwp: Lwp, fd: int, uio: Uio, flags: int = 0, offset: int = -1) -> Blo
         if count < len(data):
             break
     return done
+
+
+def _check_size(lwp: Lwp, file: File, size: int, at: int | None, *, append: bool) -> None:
+    """Raise EFBIG, and send SIGXFSZ, if the file would get longer than RLIMIT_FSIZE."""
+    limit = lwp.proc.rlimits[RlimitKind.FSIZE].cur
+    if limit == RLIM_INFINITY:
+        return
+    if append or file.flags & Open.APPEND:
+        at = file.node.length()
+    if (file.offset if at is None else at) + size > limit:
+        lwpsignal(lwp.proc, lwp, Signal.XFSZ)
+        raise KernelError(Errno.EFBIG, f"more than {limit} bytes in a file")
 
 
 def _position(file: File, flags: int, offset: int) -> int | None:

@@ -98,21 +98,23 @@ def lwp_rtprio(lwp: Lwp, function: RtpArg, pid: Int, tid: Int, rtp: Ptr) -> None
     target = lwp if tid == -1 else proc.lwps.get(tid)
     if target is None:
         raise KernelError(Errno.ESRCH, f"no LWP {tid}")
-    _rtprio(lwp, function, target, wanted, rtp)
+    _rtprio(lwp, function, target, wanted, rtp, own=pid == 0)
 
 
 def rtprio(lwp: Lwp, function: RtpArg, pid: Int, rtp: Ptr) -> None:
     """Look at or set the priority of a process's first LWP; see lwp_rtprio."""
     wanted = lwp.vmspace.copyin_struct(rtp, Rtprio)
     target = next(iter(find(lwp, pid).lwps.values()))
-    _rtprio(lwp, function, target, wanted, rtp)
+    _rtprio(lwp, function, target, wanted, rtp, own=pid == 0)
 
 
-def _rtprio(lwp: Lwp, function: int, target: Lwp, wanted: Rtprio, rtp: int) -> None:
+def _rtprio(lwp: Lwp, function: int, target: Lwp, wanted: Rtprio, rtp: int, *, own: bool) -> None:
     match function:
         case RtpFunction.LOOKUP:
             lwp.vmspace.copyout(rtp, bytes(Rtprio(*target.rtprio)))
         case RtpFunction.SET:
+            if not own or wanted.type in (RtpType.REALTIME, RtpType.FIFO):
+                lwp.proc.ucred.check_root("such a priority")
             if wanted.type not in RtpType.__members__.values() or wanted.prio > RTP_PRIO_MAX:
                 raise KernelError(Errno.EINVAL, f"priority {wanted.type}, {wanted.prio}")
             target.rtprio = wanted.type, wanted.prio

@@ -1,4 +1,4 @@
-"""Processes, their identity and their TLS.
+"""Processes, their groups and sessions, and their TLS.
 
 sys/kern/kern_exit.c, kern_prot.c; sys/platform/pc64/x86_64/tls.c and sysarch.c; sys/vm/vm_mmap.c.
 """
@@ -9,7 +9,7 @@ from emu.abi.errno import Errno, KernelError
 from emu.abi.exec import ARG_MAX
 from emu.abi.fcntl import MAXPATHLEN
 from emu.abi.resource import RlimitKind
-from emu.abi.unistd import MAXLOGNAME, RFORK_KERNEL_ONLY, ExtExit, ExtExitWho, Rfork
+from emu.abi.unistd import RFORK_KERNEL_ONLY, ExtExit, ExtExitWho, Rfork
 from emu.abi.wait import Wait
 from emu.kern.exec import execve as execute
 from emu.kern.exit import exit1, kern_wait, lwp_exit
@@ -17,13 +17,12 @@ from emu.kern.fork import divorce, fork1
 from emu.kern.pgrp import enter_group, new_session
 from emu.kern.proc import Lwp
 from emu.kern.sched import Blocking
-from syscalls.args import Int, JustReturn, Ptr, Size, Str, UInt, flags_kind
+from syscalls.args import Int, JustReturn, Ptr, Size, Str, flags_kind
 from syscalls.resource import find, pack_rusage
 
 WaitArg = Annotated[int, flags_kind(Wait, "W")]
 RforkArg = Annotated[int, flags_kind(Rfork, "RF")]
 
-_ROOT = 0
 _TLS_INFO_SIZE = 16
 _WORD = 8
 _INT = 4
@@ -130,26 +129,6 @@ def getppid(lwp: Lwp) -> int:
     return lwp.proc.ppid
 
 
-def getuid(lwp: Lwp) -> int:
-    return _ROOT
-
-
-def geteuid(lwp: Lwp) -> int:
-    return _ROOT
-
-
-def getgid(lwp: Lwp) -> int:
-    return _ROOT
-
-
-def getegid(lwp: Lwp) -> int:
-    return _ROOT
-
-
-def issetugid(lwp: Lwp) -> int:
-    return 0
-
-
 def getdtablesize(lwp: Lwp) -> int:
     return lwp.proc.rlimits[RlimitKind.NOFILE].cur
 
@@ -195,20 +174,6 @@ def setsid(lwp: Lwp) -> int:
         raise KernelError(Errno.EPERM, "a group has this number")
     new_session(proc)
     return proc.pid
-
-
-def getlogin(lwp: Lwp, namebuf: Ptr, namelen: UInt) -> None:
-    login = lwp.proc.pgrp.session.login.ljust(MAXLOGNAME, b"\0")
-    lwp.vmspace.copyout(namebuf, login[: min(namelen, MAXLOGNAME)])
-
-
-def setlogin(lwp: Lwp, namebuf: Ptr) -> None:
-    try:
-        lwp.proc.pgrp.session.login = lwp.vmspace.copyinstr(namebuf, MAXLOGNAME)
-    except KernelError as refusal:
-        if refusal.errno is Errno.ENAMETOOLONG:
-            raise KernelError(Errno.EINVAL, "the name is too long") from None
-        raise
 
 
 def set_tls_area(lwp: Lwp, which: Int, info: Ptr, infosize: Size) -> None:
