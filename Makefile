@@ -1,7 +1,7 @@
 # Everything happens in .venv, which is made when first needed.
 
 .DEFAULT_GOAL := help
-.PHONY: help install run guests test lint types check clean
+.PHONY: help install run guests c-guests test lint types check clean
 PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/.installed
@@ -9,7 +9,7 @@ TESTING := .venv/.testing
 DEMO := $(patsubst guest_programs/demo/%.s,build/%.bin,$(wildcard guest_programs/demo/*.s))
 
 help:      ## Show this list.
-	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 install:   ## Make .venv and install vkemu into it, in editable mode.
 install: $(INSTALLED)
@@ -20,6 +20,10 @@ run: guests
 
 guests:    ## Assemble guest_programs/demo into build/.
 guests: $(DEMO)
+
+c-guests:  ## Compile guest_programs/c into build/c/, where there is a C compiler.
+c-guests: $(INSTALLED)
+	@$(MAKE) --no-print-directory -C guest_programs/c BUILD=$(CURDIR)/build/c VKEMU=$(CURDIR)/$(BIN)/vkemu
 
 test:      ## Check everything: linters, types, all tests.
 test: lint types check

@@ -5,7 +5,9 @@ import sys
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
 from contextlib import closing as _closing
+from functools import partial
 from pathlib import Path
+from random import Random
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
@@ -22,7 +24,7 @@ DEFAULT_BSS = 64 << 10
 DEFAULT_MEMORY = 1 << 30
 LONGEST_TIMEOUT = 1e9
 EXTENSIONS = ("vmspace-io",)
-TRACE_EVENTS = ("syscalls", "traps", "faults")
+TRACE_EVENTS = ("syscalls", "traps", "faults", "signals")
 
 _USAGE_ERROR = 2
 _PIPE_WIDTH = 200
@@ -132,6 +134,9 @@ def vkemu() -> None:
 @click.option(
     "--memory", type=ByteSize(), default=DEFAULT_MEMORY, help="Physical memory.  [default: 1G]"
 )
+@click.option(
+    "--disk", type=ByteSize(), help="How much the guest may add to its tree.  [default: no limit]"
+)
 @abi_option
 @click.option("--ext", type=click.Choice(EXTENSIONS), multiple=True, help="Go beyond the original.")
 @click.option(
@@ -141,6 +146,11 @@ def vkemu() -> None:
     show_default=True,
     help="Virtual time depends only on what is executed.",
 )
+@click.option(
+    "--seed",
+    type=Number(),
+    help="What /dev/random comes from.  [default: 0 in virtual time, else the host]",
+)
 @click.option("--timeout", type=float, metavar="SECONDS", help="End the run after so long (124).")
 @click.option("--no-vkernel", is_flag=True, help="Set vm.vkernel_enable to 0.")
 @click.option("--stats", is_flag=True, help="Report counts at the end.")
@@ -148,7 +158,7 @@ def vkemu() -> None:
     "--trace",
     type=Names(TRACE_EVENTS),
     metavar="[EVENTS]",
-    help="Print events as they happen: syscalls, traps, faults.  [default: all]",
+    help="Print events as they happen: syscalls, traps, faults, signals.  [default: all]",
 )
 @click.option("--trace-file", type=click.Path(path_type=Path), help="Where to, if not stderr.")
 def run(
@@ -160,9 +170,11 @@ def run(
     env: tuple[str, ...],
     root: Path | None,
     memory: int,
+    disk: int | None,
     abi: str,
     ext: tuple[str, ...],
     clock: str,
+    seed: int | None,
     timeout: float | None,
     no_vkernel: bool,
     stats: bool,
@@ -200,7 +212,8 @@ def run(
             image = _assemble(program, load_addr, version, ()).code
         files = standard_files()
         terminal = controlling_terminal(files)
-        tree = Tree(root, terminal=terminal) if root else Tree.scratch(terminal=terminal)
+        make_tree = partial(Tree, root) if root else Tree.scratch
+        tree = make_tree(limit=disk, random_bytes=_chance(clock, seed), terminal=terminal)
         stack.enter_context(_closing(tree))
         kernel = Kernel(
             abi=version,
@@ -312,6 +325,23 @@ def syscalls() -> None:
     Console(width=None if sys.stdout.isatty() else _PIPE_WIDTH).print(table, markup=False)
 
 
+@vkemu.command()
+@click.option("-o", "--output", type=click.Path(path_type=Path), help="[default: standard output]")
+@abi_option
+def header(output: Path | None, abi: str) -> None:
+    """Print the C header that guests in C include: constants, structures, system calls."""
+    from emu.c_header import c_header
+
+    text = c_header(VERSIONS[abi])
+    if output is None:
+        click.echo(text, nl=False)
+        return
+    try:
+        output.write_text(text, encoding="ascii")
+    except OSError as error:
+        _fail(f"{output}: {error.strerror}")
+
+
 def main() -> NoReturn:
     """The console script."""
     vkemu(prog_name="vkemu")
@@ -332,6 +362,13 @@ def _assemble(
         _fail(str(error))
 
 
+def _chance(clock: str, seed: int | None) -> Callable[[int], bytes]:
+    """Return where random bytes come from: with the virtual clock a run can be repeated."""
+    if seed is None and clock == "host":
+        return os.urandom
+    return Random(seed or 0).randbytes
+
+
 def _observe(
     machine: "Machine",
     stats: bool,
@@ -342,13 +379,20 @@ def _observe(
     from emu.debug.ledger import Ledger
     from emu.debug.trace import Tracer
 
+    tracer = ledger = None
     if trace is not None:
-        machine.handle = Tracer(write, trace).around(machine.handle)
-    if not stats:
-        return tuple
-    ledger = Ledger()
-    machine.handle = ledger.around(machine.handle)
-    return lambda: ledger.lines(machine.lwp)
+        tracer = Tracer(write, trace)
+        tracer.attach(machine)
+    if stats:
+        ledger = Ledger()
+        ledger.attach(machine)
+
+    def report() -> Iterable[str]:
+        if tracer is not None:
+            tracer.finish()
+        return ledger.lines(machine.lwp) if ledger is not None else ()
+
+    return report
 
 
 def _line_writer(path: Path | None, stack: ExitStack) -> Callable[[str], None]:

@@ -1,34 +1,40 @@
 """Reading and writing, and what else is done with a descriptor.
 
-sys/kern/sys_generic.c, kern_descrip.c and vfs_syscalls.c.  Data moves in pieces: a huge length
-costs nothing until there is that much to move.
+sys/kern/sys_generic.c, kern_descrip.c, sys_pipe.c and vfs_syscalls.c.  Data moves in pieces: a
+huge length costs nothing until there is that much to move.
 """
 
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 from emu.abi.errno import Errno, KernelError
-from emu.abi.fcntl import FD_CLOEXEC, IOV_MAX, Fcntl, Io, Lock, Open, RecordLock, Seek
+from emu.abi.fcntl import FD_CLOEXEC, Fcntl, Io, Lock, Open, RecordLock, Seek
 from emu.abi.ioctl import IOC_IN, IOC_OUT, IOCPARM_MASK, IOCPARM_SHIFT, Ioctl
 from emu.abi.resource import RLIM_INFINITY, RlimitKind
 from emu.abi.signal import Signal
-from emu.abi.structs import FLOCK_SIZE, IOVEC_SIZE, Flock, Iovec
+from emu.abi.socket import Shut
+from emu.abi.structs import Flock
 from emu.abi.x86 import U32_MASK
+from emu.kern import lockf
 from emu.kern.file import MAX_OFFSET, File
+from emu.kern.pipe import Pipe
 from emu.kern.proc import Lwp
 from emu.kern.sched import Blocking, Restart
 from emu.kern.signal import lwpsignal
+from emu.kern.uio import Uio, single, vector
 from emu.kern.vnode import Vnode
-from emu.vm.vmspace import Vmspace
 from syscalls.args import Fd, Long, Off, Pad, Ptr, Size, UInt, Word, enum_kind, flags_kind
+
+T = TypeVar("T")
 
 IoArg = Annotated[int, flags_kind(Io, "O_")]
 FcntlArg = Annotated[int, enum_kind(Fcntl, "F_")]
 LockArg = Annotated[int, flags_kind(Lock, "LOCK_")]
 SeekArg = Annotated[int, enum_kind(Seek, "SEEK_")]
+ShutArg = Annotated[int, enum_kind(Shut, "SHUT_")]
 
 PIECE = 1 << 20
 """The most that is moved at a time."""
-_SSIZE_MAX = (1 << 63) - 1
+_HARMLESS = (Errno.EINTR, Errno.EAGAIN)
 _NONBLOCK = int(Open.NONBLOCK)
 _FNONBLOCKING = int(Io.FNONBLOCKING)
 _FRNONBLOCKING = int(Io.FRNONBLOCKING)
@@ -37,80 +43,42 @@ _FOFFSET = int(Io.FOFFSET)
 _FAPPEND = int(Io.FAPPEND)
 
 
-class Uio:
-    """The program's side of a transfer: buffers, used up in order (struct uio)."""
-
-    __slots__ = ("_pieces", "_vmspace", "resid")
-
-    def __init__(self, vmspace: Vmspace, pieces: list[tuple[int, int]]) -> None:
-        self._vmspace = vmspace
-        self._pieces = pieces
-        self._pieces.reverse()
-        self.resid = sum(size for _, size in pieces)
-
-    def put(self, data: bytes) -> None:
-        """Copy `data` out to the program."""
-        at = 0
-        while at < len(data):
-            base, size = self._next(len(data) - at)
-            self._vmspace.copyout(base, data[at : at + size])
-            at += size
-
-    def take(self, limit: int) -> bytes:
-        """Copy in what the program wants written, up to `limit` bytes of it."""
-        wanted = min(limit, self.resid)
-        data = b""
-        while len(data) < wanted:
-            base, size = self._next(wanted - len(data))
-            data += self._vmspace.copyin(base, size)
-        return data
-
-    def _next(self, limit: int) -> tuple[int, int]:
-        """Use up to `limit` bytes of the first buffer with room; return where and how many."""
-        base, size = self._pieces.pop()
-        if size > limit:
-            self._pieces.append((base + limit, size - limit))
-            size = limit
-        self.resid -= size
-        return base, size
-
-
 def read(lwp: Lwp, fd: Fd, buf: Ptr, nbyte: Size) -> Blocking[int]:
-    return (yield from _read(lwp, fd, _single(lwp, buf, nbyte)))
+    return (yield from _read(lwp, fd, single(lwp.vmspace, buf, nbyte)))
 
 
 def write(lwp: Lwp, fd: Fd, buf: Ptr, nbyte: Size) -> Blocking[int]:
-    return (yield from _write(lwp, fd, _single(lwp, buf, nbyte)))
+    return (yield from _write(lwp, fd, single(lwp.vmspace, buf, nbyte)))
 
 
 def readv(lwp: Lwp, fd: Fd, iovp: Ptr, iovcnt: UInt) -> Blocking[int]:
-    return (yield from _read(lwp, fd, _vector(lwp, iovp, iovcnt)))
+    return (yield from _read(lwp, fd, vector(lwp.vmspace, iovp, iovcnt)))
 
 
 def writev(lwp: Lwp, fd: Fd, iovp: Ptr, iovcnt: UInt) -> Blocking[int]:
-    return (yield from _write(lwp, fd, _vector(lwp, iovp, iovcnt)))
+    return (yield from _write(lwp, fd, vector(lwp.vmspace, iovp, iovcnt)))
 
 
 def extpread(lwp: Lwp, fd: Fd, buf: Ptr, nbyte: Size, flags: IoArg, offset: Off) -> Blocking[int]:
     """Read at `offset`, or at the file's position if it is -1."""
-    return (yield from _read(lwp, fd, _single(lwp, buf, nbyte), flags, offset))
+    return (yield from _read(lwp, fd, single(lwp.vmspace, buf, nbyte), flags, offset))
 
 
 def extpwrite(lwp: Lwp, fd: Fd, buf: Ptr, nbyte: Size, flags: IoArg, offset: Off) -> Blocking[int]:
     """Write at `offset`, or at the file's position if it is -1."""
-    return (yield from _write(lwp, fd, _single(lwp, buf, nbyte), flags, offset))
+    return (yield from _write(lwp, fd, single(lwp.vmspace, buf, nbyte), flags, offset))
 
 
 def extpreadv(
     lwp: Lwp, fd: Fd, iovp: Ptr, iovcnt: UInt, flags: IoArg, offset: Off
 ) -> Blocking[int]:
-    return (yield from _read(lwp, fd, _vector(lwp, iovp, iovcnt), flags, offset))
+    return (yield from _read(lwp, fd, vector(lwp.vmspace, iovp, iovcnt), flags, offset))
 
 
 def extpwritev(
     lwp: Lwp, fd: Fd, iovp: Ptr, iovcnt: UInt, flags: IoArg, offset: Off
 ) -> Blocking[int]:
-    return (yield from _write(lwp, fd, _vector(lwp, iovp, iovcnt), flags, offset))
+    return (yield from _write(lwp, fd, vector(lwp.vmspace, iovp, iovcnt), flags, offset))
 
 
 def close(lwp: Lwp, fd: Fd) -> None:
@@ -122,6 +90,21 @@ def closefrom(lwp: Lwp, fd: Fd) -> None:
     if fd < 0:
         raise KernelError(Errno.EINVAL, f"closefrom({fd})")
     lwp.proc.files.close_from(fd)
+
+
+def pipe(lwp: Lwp) -> int:
+    """Return both ends of a new pipe, the second in RDX."""
+    files = lwp.proc.files
+    files.lowest_free(files.lowest_free() + 1)  # EMFILE before anything is open
+    one, other = Pipe.pair(lwp.proc.kernel)
+    first = files.add(File(one, Open.RDWR))
+    lwp.frame.rdx = files.add(File(other, Open.RDWR))
+    return first
+
+
+def shutdown(lwp: Lwp, s: Fd, how: ShutArg) -> None:
+    """End one direction of a socket or a pipe, or both."""
+    lwp.proc.files.get(s).node.shutdown(how)
 
 
 def dup(lwp: Lwp, fd: Fd) -> int:
@@ -153,7 +136,7 @@ def fsync(lwp: Lwp, fd: Fd) -> None:
     lwp.proc.files.get(fd).node.sync()
 
 
-def flock(lwp: Lwp, fd: Fd, how: LockArg) -> None:
+def flock(lwp: Lwp, fd: Fd, how: LockArg) -> Blocking[None]:
     """Lock or unlock the whole file, for the open file `fd` stands for."""
     file = lwp.proc.files.get(fd)
     if not file.node.seekable:
@@ -161,12 +144,14 @@ def flock(lwp: Lwp, fd: Fd, how: LockArg) -> None:
     if how & Lock.UN:
         file.node.unlock(file)
     elif how & (Lock.EX | Lock.SH):
-        file.node.lock(file, exclusive=bool(how & Lock.EX))
+        exclusive, wait = bool(how & Lock.EX), not how & Lock.NB
+        sched = lwp.proc.kernel.sched
+        yield from lockf.flock(sched, file.node, file, exclusive=exclusive, wait=wait)
     else:
         raise KernelError(Errno.EBADF, f"flock({how}) asks for nothing")
 
 
-def fcntl(lwp: Lwp, fd: Fd, cmd: FcntlArg, arg: Long) -> int:
+def fcntl(lwp: Lwp, fd: Fd, cmd: FcntlArg, arg: Long) -> Blocking[int]:
     files = lwp.proc.files
     word = (arg & U32_MASK ^ 0x8000_0000) - 0x8000_0000  # an int, but for locks
     match cmd:
@@ -185,7 +170,7 @@ def fcntl(lwp: Lwp, fd: Fd, cmd: FcntlArg, arg: Long) -> int:
         case Fcntl.SETOWN:
             files.get(fd).set_owner(word)
         case Fcntl.GETLK | Fcntl.SETLK | Fcntl.SETLKW:
-            _record_lock(lwp, fd, cmd, arg)
+            yield from _record_lock(lwp, fd, cmd, arg)
         case _:
             files.get(fd)
             raise KernelError(Errno.EINVAL, f"fcntl command {cmd}")
@@ -206,29 +191,15 @@ def ioctl(lwp: Lwp, fd: Fd, com: Word, data: Ptr) -> None:
         lwp.vmspace.copyout(data, parameter)
 
 
-def _single(lwp: Lwp, buf: int, nbyte: int) -> Uio:
-    if nbyte > _SSIZE_MAX:
-        raise KernelError(Errno.EINVAL, f"{nbyte} bytes")
-    return Uio(lwp.vmspace, [(buf, nbyte)])
-
-
-def _vector(lwp: Lwp, iovp: int, iovcnt: int) -> Uio:
-    if iovcnt > IOV_MAX:
-        raise KernelError(Errno.EMSGSIZE, f"{iovcnt} buffers")
-    raw = lwp.vmspace.copyin(iovp, iovcnt * IOVEC_SIZE)
-    iovecs = (Iovec * iovcnt).from_buffer_copy(raw)
-    uio = Uio(lwp.vmspace, [(iov.iov_base, iov.iov_len) for iov in iovecs])
-    if uio.resid > _SSIZE_MAX:
-        raise KernelError(Errno.EINVAL, f"{uio.resid} bytes")
-    return uio
-
-
 def _read(lwp: Lwp, fd: int, uio: Uio, flags: int = 0, offset: int = -1) -> Blocking[int]:
     """Fill the buffers: to the end of the file, or with what a stream has (kern_preadv)."""
     file = lwp.proc.files.get(fd)
     if not file.readable:
         raise KernelError(Errno.EBADF, "not open for reading")
     at = _position(file, flags, offset)
+    if file.node.takes_uio:
+        transfer = file.node.read_uio(uio, not _nonblocking(file, flags))
+        return (yield from transferred(file, uio, transfer))
     done = 0
     while uio.resid:
         while not file.node.can_read():
@@ -260,6 +231,9 @@ def _write(lwp: Lwp, fd: int, uio: Uio, flags: int = 0, offset: int = -1) -> Blo
     if not file.writable:
         raise KernelError(Errno.EBADF, "not open for writing")
     at = _position(file, flags, offset)
+    if file.node.takes_uio:
+        transfer = file.node.write_uio(uio, not _nonblocking(file, flags))
+        return (yield from sent(lwp, transferred(file, uio, transfer)))
     if isinstance(file.node, Vnode):
         _check_size(lwp, file, uio.resid, at, append=bool(flags & _FAPPEND))
     done = 0
@@ -300,6 +274,34 @@ def _check_size(lwp: Lwp, file: File, size: int, at: int | None, *, append: bool
         raise KernelError(Errno.EFBIG, f"more than {limit} bytes in a file")
 
 
+def transferred(file: File, uio: Uio, transfer: Blocking[T]) -> Blocking[int]:
+    """Carry out `transfer` and return how much of `uio` it has used up.
+
+    What a signal or a wait that is not to be has broken off has been done that far.
+    """
+    wanted = uio.resid
+    file.hold()  # another LWP may close the descriptor meanwhile
+    try:
+        yield from transfer
+    except (KernelError, Restart) as broken:
+        harmless = isinstance(broken, Restart) or broken.errno in _HARMLESS
+        if uio.resid == wanted or not harmless:
+            raise
+    finally:
+        file.drop()
+    return wanted - uio.resid
+
+
+def sent(lwp: Lwp, transfer: Blocking[int]) -> Blocking[int]:
+    """Carry out `transfer`.  SIGPIPE if nobody is there to receive it."""
+    try:
+        return (yield from transfer)
+    except KernelError as refusal:
+        if refusal.errno is Errno.EPIPE:
+            lwpsignal(lwp.proc, lwp, Signal.PIPE)
+        raise
+
+
 def _position(file: File, flags: int, offset: int) -> int | None:
     """Return where to read or write, or None for the file's own position."""
     if offset == -1 and not flags & _FOFFSET:
@@ -319,18 +321,56 @@ def _nonblocking(file: File, flags: int) -> bool:
     return bool(flags & _FNONBLOCKING or file.flags & _NONBLOCK)
 
 
-def _record_lock(lwp: Lwp, fd: int, cmd: int, arg: int) -> None:
-    """Grant a record lock: a process never stands in its own way."""
-    lock = Flock.from_buffer_copy(lwp.vmspace.copyin(arg, FLOCK_SIZE))
-    file = lwp.proc.files.get(fd)
-    if not file.node.seekable:
+def _record_lock(lwp: Lwp, fd: int, cmd: int, arg: int) -> Blocking[None]:
+    """Ask about, take or give up a lock on some bytes, for the process."""
+    proc = lwp.proc
+    lock = lwp.vmspace.copyin_struct(arg, Flock)
+    file = proc.files.get(fd)
+    node = file.node
+    if not node.seekable:
         raise KernelError(Errno.EBADF, "cannot be locked")
     if lock.l_type not in RecordLock.__members__.values():
         raise KernelError(Errno.EINVAL, f"lock type {lock.l_type}")
+    exclusive = lock.l_type == RecordLock.WRLCK
+    wanted = lockf.Range(proc.files, exclusive, *_lock_bytes(file, lock), proc.pid)
     if cmd == Fcntl.GETLK:
-        lock.l_type = RecordLock.UNLCK
-        lwp.vmspace.copyout(arg, bytes(lock))
-    elif (lock.l_type == RecordLock.RDLCK and not file.readable) or (
-        lock.l_type == RecordLock.WRLCK and not file.writable
-    ):
+        holder = None if lock.l_type == RecordLock.UNLCK else node.locks.conflict(wanted)
+        lwp.vmspace.copyout(arg, bytes(_describe(lock, holder)))
+    elif lock.l_type == RecordLock.UNLCK:
+        node.locks.remove(proc.files, wanted.first, wanted.last)
+    elif not (file.writable if exclusive else file.readable):
         raise KernelError(Errno.EBADF, "not open for that kind of lock")
+    else:
+        wait = cmd == Fcntl.SETLKW
+        yield from lockf.lock_record(proc.kernel.sched, node.locks, wanted, wait=wait)
+
+
+def _lock_bytes(file: File, lock: Flock) -> tuple[int, int]:
+    """Return the first and the last byte that a struct flock means."""
+    match lock.l_whence:
+        case Seek.SET:
+            start = lock.l_start
+        case Seek.CUR:
+            start = file.offset + lock.l_start
+        case Seek.END:
+            start = file.node.length() + lock.l_start
+        case _:
+            raise KernelError(Errno.EINVAL, f"a lock from {lock.l_whence}")
+    end = start + lock.l_len - 1 if lock.l_len else lockf.LAST
+    if not 0 <= start <= end <= lockf.LAST or lock.l_len < 0:
+        raise KernelError(Errno.EINVAL, f"a lock of {lock.l_len} bytes from {start}")
+    return start, end
+
+
+def _describe(lock: Flock, holder: lockf.Range | None) -> Flock:
+    """Return what F_GETLK answers: `lock` itself, unlocked, if nobody is in its way."""
+    if holder is None:
+        lock.l_type = RecordLock.UNLCK
+        return lock
+    return Flock(
+        l_start=holder.first,
+        l_len=0 if holder.last == lockf.LAST else holder.last - holder.first + 1,
+        l_pid=holder.pid,
+        l_type=RecordLock.WRLCK if holder.exclusive else RecordLock.RDLCK,
+        l_whence=Seek.SET,
+    )

@@ -10,8 +10,10 @@ from emu.abi.fcntl import AT_FDCWD, MAXPATHLEN, O_ACCMODE, Access, At, Open
 from emu.abi.fcntl import Mode as FileMode
 from emu.kern.device import DescriptorDevice
 from emu.kern.file import File
+from emu.kern.lockf import flock
 from emu.kern.namecache import Nchandle
 from emu.kern.proc import Lwp
+from emu.kern.sched import Blocking
 from emu.kern.vnode import Directory
 from syscalls.args import (
     AtArg,
@@ -39,11 +41,11 @@ _EACCESS = int(At.EACCESS)
 _NODES = (FileMode.FMT, FileMode.CHR, FileMode.BLK, FileMode.WHT, FileMode.DIR)
 
 
-def open(lwp: Lwp, path: Str, flags: OpenArg, mode: Mode) -> int:
-    return openat(lwp, AT_FDCWD, path, flags, mode)
+def open(lwp: Lwp, path: Str, flags: OpenArg, mode: Mode) -> Blocking[int]:
+    return (yield from openat(lwp, AT_FDCWD, path, flags, mode))
 
 
-def openat(lwp: Lwp, fd: DirFd, path: Str, flags: OpenArg, mode: Mode) -> int:
+def openat(lwp: Lwp, fd: DirFd, path: Str, flags: OpenArg, mode: Mode) -> Blocking[int]:
     name, start = copyin_at(lwp, fd, path)
     if flags & O_ACCMODE == O_ACCMODE:
         raise KernelError(Errno.EINVAL, "access mode 3")
@@ -52,6 +54,18 @@ def openat(lwp: Lwp, fd: DirFd, path: Str, flags: OpenArg, mode: Mode) -> int:
     file = proc.kernel.tree.open(name, start, flags, mode & ~proc.umask)
     if isinstance(file.node, DescriptorDevice):
         return proc.files.reopen(file.node.descriptor, flags)
+    if flags & (Open.EXLOCK | Open.SHLOCK):
+        try:
+            yield from flock(
+                proc.kernel.sched,
+                file.node,
+                file,
+                exclusive=bool(flags & Open.EXLOCK),
+                wait=not flags & Open.NONBLOCK,
+            )
+        except BaseException:  # a signal, and the death of the LWP, end the wait too
+            file.drop()
+            raise
     return proc.files.add(file)
 
 

@@ -8,6 +8,7 @@ from typing import Annotated, NoReturn
 from emu.abi.errno import Errno, KernelError
 from emu.abi.exec import ARG_MAX
 from emu.abi.fcntl import MAXPATHLEN
+from emu.abi.frames import TLS_INFO_SIZE
 from emu.abi.resource import RlimitKind
 from emu.abi.unistd import RFORK_KERNEL_ONLY, ExtExit, ExtExitWho, Rfork
 from emu.abi.wait import Wait
@@ -23,7 +24,6 @@ from syscalls.resource import find, pack_rusage
 WaitArg = Annotated[int, flags_kind(Wait, "W")]
 RforkArg = Annotated[int, flags_kind(Rfork, "RF")]
 
-_TLS_INFO_SIZE = 16
 _WORD = 8
 _INT = 4
 
@@ -182,19 +182,19 @@ def set_tls_area(lwp: Lwp, which: Int, info: Ptr, infosize: Size) -> None:
     The base is taken as it is, canonical or not.
     """
     _check_tls(which)
-    area = lwp.vmspace.copyin(info, min(infosize, _TLS_INFO_SIZE)).ljust(_TLS_INFO_SIZE, b"\0")
+    area = lwp.vmspace.copyin(info, min(infosize, TLS_INFO_SIZE)).ljust(TLS_INFO_SIZE, b"\0")
     if int.from_bytes(area[8:], "little", signed=True) < -1:
         raise KernelError(Errno.EINVAL, "a negative TLS size")
-    start = which * _TLS_INFO_SIZE
-    lwp.bases_bytes[start : start + _TLS_INFO_SIZE] = area
+    start = which * TLS_INFO_SIZE
+    lwp.bases_bytes[start : start + TLS_INFO_SIZE] = area
     lwp.cpu.load_bases()
 
 
 def get_tls_area(lwp: Lwp, which: Int, info: Ptr, infosize: Size) -> None:
     """Store as much of what set_tls_area() was given as fits in `infosize`."""
     _check_tls(which)
-    start = which * _TLS_INFO_SIZE
-    lwp.vmspace.copyout(info, lwp.bases_bytes[start : start + min(infosize, _TLS_INFO_SIZE)])
+    start = which * TLS_INFO_SIZE
+    lwp.vmspace.copyout(info, lwp.bases_bytes[start : start + min(infosize, TLS_INFO_SIZE)])
 
 
 def _check_tls(which: int) -> None:

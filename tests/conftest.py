@@ -1,6 +1,9 @@
 """The machine in small: what most tests start from."""
 
 import os
+import shutil
+import subprocess
+import sys
 from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 from types import ModuleType
@@ -31,6 +34,7 @@ from syscalls.table import SYMBOLS, TABLE, dispatch
 settings.register_profile("vkemu", deadline=None, derandomize="CI" in os.environ)
 settings.load_profile("vkemu")
 
+PROJECT = Path(__file__).parent.parent
 MEMORY = 64 << 20
 LOAD_ADDRESS = 0x400000
 NUMBERS = {call.name: number for number, call in TABLE.items()}
@@ -163,3 +167,44 @@ class Finishing:
     def __getattr__(self, name: str) -> Callable[..., Any]:
         handler = getattr(self._module, name)
         return lambda *args: finish(handler(*args))
+
+
+def make_c_guests(folder: Path, *variables: str) -> str:
+    """Build the guests in C in `folder`, which must succeed in silence; return what it says."""
+    done = subprocess.run(
+        [
+            *("make", "-s", "-C", PROJECT / "guest_programs/c", f"BUILD={folder}"),
+            *(f"VKEMU={sys.executable} -m emu", *variables),
+        ],
+        env={**os.environ, "PYTHONPATH": str(PROJECT)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    return done.stdout
+
+
+@pytest.fixture(scope="session")
+def c_guests(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
+    """Build the guests in C, once for each kind; return the folder they are in."""
+    built: dict[tuple[str, str], Path] = {}
+    missing = "" if shutil.which("make") else "there is no make: the guests in C are not built"
+
+    def build(optimisation: str = "-O2", abi: str = "2011") -> Path:
+        nonlocal missing
+        kind = optimisation, abi
+        if not missing and kind not in built:
+            built[kind] = tmp_path_factory.mktemp("c")
+            missing = make_c_guests(built[kind], f"OPT={optimisation} -Werror", f"ABI={abi}")
+        if missing:
+            pytest.skip(missing.strip())
+        return built[kind]
+
+    return build
+
+
+@pytest.fixture(scope="session")
+def c_compiler(c_guests: Callable[..., Path]) -> None:
+    """Skip the test where guests in C cannot be built."""
+    c_guests()

@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 
 from emu.abi.exec import Elf64Ehdr, Elf64Phdr
+from emu.abi.versions import ABI_2011, ABI_2020
+from emu.c_header import c_header
 from emu.cli import vkemu
 
 EXIT_3 = bytes.fromhex("bf03000000 b801000000 0f05")
@@ -286,6 +288,61 @@ def test_memory_is_limited(command: Command, program: Program) -> None:
     assert "KiB of memory" in outcome.stderr
 
 
+FILL_DISK = """
+.include "vkemu.inc"
+    SYSCALL SYS_open, name, O_RDWR + O_CREAT, 0600
+    mov r15, rax
+again:
+    SYSCALL SYS_write, r15, 0x400000, 0x1000
+    jnc again
+    mov rbx, rax
+    SYSCALL SYS_exit, rbx
+name:
+    .asciz "/file"
+"""
+SAY_RANDOM = """
+.include "vkemu.inc"
+    SYSCALL SYS_open, name, O_RDONLY, 0
+    SYSCALL SYS_read, rax, buffer, 64
+    SYSCALL SYS_write, 1, buffer, 64
+    SYSCALL SYS_exit, 0
+name:
+    .asciz "/dev/random"
+buffer:
+    .zero 64
+"""
+
+
+def test_the_disk_is_limited(command: Command, program: Program, tmp_path: Path) -> None:
+    path = program(FILL_DISK)
+    assert command("run", "--disk", "64K", path) == Outcome(28, b"", "")  # ENOSPC
+    root = tmp_path / "root"
+    root.mkdir()
+    assert command("run", "--disk", "64K", "--root", root, path).status == 28
+    assert 0 < (root / "file").stat().st_size < 64 << 10
+
+
+def test_with_the_virtual_clock_chance_comes_from_a_seed(
+    command: Command, program: Program
+) -> None:
+    path = program(SAY_RANDOM)
+    outputs = [
+        command("run", *options, path).stdout
+        for options in (
+            ("--clock", "virtual"),
+            ("--clock", "virtual"),
+            ("--clock", "virtual", "--seed", "0"),
+            ("--seed", "0"),
+            ("--seed", "1"),
+            (),
+            (),
+        )
+    ]
+    assert all(len(output) >= 64 for output in outputs)
+    assert len(set(outputs[:4])) == 1
+    assert len(set(outputs)) == 4
+
+
 def test_trace_goes_to_standard_error_or_a_file(
     command: Command, program: Program, tmp_path: Path
 ) -> None:
@@ -425,6 +482,8 @@ def test_source_with_a_mistake_says_where(command: Command, program: Program) ->
         ("run", "--memory", "1000", "x"),
         ("run", "--memory", "1", "x"),
         ("run", "--memory", "128G", "x"),
+        ("run", "--disk", "-1", "x"),
+        ("run", "--seed", "luck", "x"),
         ("run", "--env", "novalue", "x"),
         ("run", "--trace", "--trace-file", "/no/such/directory/file", "x"),
         ("asm",),
@@ -494,6 +553,22 @@ def test_the_version_decides_the_symbols(command: Command, program: Program) -> 
 def test_asm_says_where_it_cannot_write(command: Command, program: Program) -> None:
     outcome = command("asm", program("nop\n"), "-o", "/no/such/directory/x")
     assert outcome == Outcome(2, b"", "vkemu: /no/such/directory/x: No such file or directory\n")
+
+
+def test_header_prints_the_header_of_the_version_that_is_asked_for(command: Command) -> None:
+    outcome = command("header", "--abi", "2020")
+    assert outcome == Outcome(0, c_header(ABI_2020).encode(), "")
+    assert outcome.stdout.startswith(b"/* The ABI of 2020")
+
+
+def test_header_is_written_where_it_is_told(command: Command, tmp_path: Path) -> None:
+    output = tmp_path / "abi.h"
+    assert command("header", "-o", output) == Outcome(0, b"", "")
+    assert output.read_text() == c_header(ABI_2011)
+    missing = tmp_path / "missing/abi.h"
+    assert command("header", "-o", missing) == Outcome(
+        2, b"", f"vkemu: {missing}: No such file or directory\n"
+    )
 
 
 def test_disasm_shows_addresses_bytes_and_text(command: Command, program: Program) -> None:

@@ -25,10 +25,10 @@ from emu.kern.proc import Kernel, Lwp, Proc
 from emu.kern.tree import Tree
 from emu.vm.phys import PhysicalMemory
 from emu.vm.vmspace import Vmspace
-from syscalls import file
-from syscalls import path as paths
+from syscalls import file, path
 
 calls = Finishing(file)
+paths = Finishing(path)
 
 BUFFER = 0x10_0000
 SIZE = 4 * PAGE_SIZE
@@ -318,7 +318,7 @@ def test_closefrom_closes_the_rest(lwp: Lwp) -> None:
     calls.close(lwp, fd)
 
 
-def test_a_record_lock_is_always_free(lwp: Lwp) -> None:
+def test_a_record_lock_of_the_process_itself_is_no_obstacle(lwp: Lwp) -> None:
     fd = open_file(lwp, b"/file")
     lwp.vmspace.copyout(BUFFER, bytes(Flock(l_type=RecordLock.WRLCK)))
     calls.fcntl(lwp, fd, Fcntl.SETLK, BUFFER)

@@ -23,8 +23,11 @@ from emu.kern.proc import Kernel, Lwp, Proc
 from emu.kern.tree import Tree
 from emu.vm.phys import PhysicalMemory
 from emu.vm.vmspace import Vmspace
-from syscalls import attr, path
+from syscalls import attr
 from syscalls import file as file_calls
+from syscalls import path as path_calls
+
+path = Finishing(path_calls)
 
 files = Finishing(file_calls)
 BUFFER = 0x10_0000

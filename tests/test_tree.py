@@ -207,22 +207,6 @@ def test_two_opens_of_one_file_share_its_vnode(tree: Tree, root: Path) -> None:
     third.drop()
 
 
-def test_a_lock_keeps_another_open_file_out(tree: Tree) -> None:
-    holder = tree.open(b"secret", ROOT, Open.RDWR | Open.EXLOCK)
-    assert refusal(tree, b"secret", Open.RDWR | Open.EXLOCK | Open.NONBLOCK) is Errno.EAGAIN
-    assert refusal(tree, b"secret", Open.RDONLY | Open.SHLOCK | Open.NONBLOCK) is Errno.EAGAIN
-    holder.drop()
-    tree.open(b"secret", ROOT, Open.RDWR | Open.EXLOCK).drop()
-
-
-def test_a_lock_keeps_another_emulator_out(tree: Tree, root: Path) -> None:
-    other = Tree(root)
-    holder = other.open(b"secret", ROOT, Open.RDWR | Open.EXLOCK)
-    assert refusal(tree, b"secret", Open.RDWR | Open.EXLOCK | Open.NONBLOCK) is Errno.EAGAIN
-    holder.drop()
-    other.close()
-
-
 def test_directories_are_made_and_removed(tree: Tree, root: Path) -> None:
     tree.mkdir(b"new/", ROOT, 0o755)
     assert (root / "new").is_dir()

@@ -65,5 +65,15 @@ class Vextframe(LittleEndianStructure):
     gs_size: int
 
 
+class TlsInfo(LittleEndianStructure):
+    """One of them, as set_tls_area(2) and get_tls_area(2) exchange it."""
+
+    _fields_ = [("base", c_uint64), ("size", c_int64)]
+
+    base: int
+    size: int
+
+
 TRAPFRAME_SIZE = 200
 VEXTFRAME_SIZE = 32
+TLS_INFO_SIZE = 16

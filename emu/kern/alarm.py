@@ -10,6 +10,8 @@ import threading
 from collections.abc import Callable, Mapping
 from time import monotonic_ns
 
+from emu.kern.clock import milliseconds_until
+
 
 class Alarm:
     """`kick` is called from the thread, once for each time the alarm goes off."""
@@ -47,15 +49,15 @@ class Alarm:
 
     def _run(self) -> None:
         while not self._closed:
+            # Until it is known how long this sleep will be, set() must wake us in any case.
+            self._sleeps_until = None
             deadline, fds = self._deadline, self._fds
             self._sleeps_until = deadline
             poll = select.poll()
             poll.register(self._reader, select.POLLIN)
             for fd, events in fds.items():
                 poll.register(fd, events)
-            timeout = None
-            if deadline is not None:
-                timeout = max(-(-(deadline - monotonic_ns()) // 1_000_000), 0)
+            timeout = None if deadline is None else milliseconds_until(deadline)
             ready = [fd for fd, _ in poll.poll(timeout)]
             if self._reader.fileno() in ready:
                 self._reader.recv(64)

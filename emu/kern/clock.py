@@ -17,6 +17,9 @@ CPUTIMER_FREQ = 1_000_000
 """Ticks per second of the hardware counter that programs read as kern.cputimer.clock."""
 
 
+_LONGEST_POLL_MS = (1 << 31) - 1
+
+
 class Clock(Protocol):
     def now_ns(self) -> int:
         """Return the nanoseconds since 1970-01-01 00:00:00 UTC."""
@@ -46,6 +49,15 @@ class Clock(Protocol):
         ...
 
 
+def milliseconds_until(deadline: int) -> int:
+    """Return how long poll() is to sleep for the host's monotonic time `deadline`.
+
+    Rounded up, so that the time has come when the sleep is over; poll() takes a C int.
+    """
+    left = -(-(deadline - time.monotonic_ns()) // 1_000_000)
+    return min(max(left, 0), _LONGEST_POLL_MS)
+
+
 class HostClock:
     """The host's own time."""
 
@@ -60,8 +72,7 @@ class HostClock:
     def patience(self, deadline: int | None) -> int | None:
         if deadline is None:
             return None
-        # Rounded up, so that the time has come when the sleep is over.
-        return max(-(-(deadline - time.monotonic_ns()) // 1_000_000), 0)
+        return milliseconds_until(deadline)
 
     def skip_to(self, deadline: int) -> None:
         """The host's time passes by itself."""

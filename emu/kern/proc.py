@@ -5,13 +5,14 @@
 
 from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass, field
+from enum import Enum
 from typing import Any
 
 from emu.abi.errno import Errno, KernelError
 from emu.abi.frames import TRAPFRAME_SIZE, VEXTFRAME_SIZE, Trapframe, Vextframe
 from emu.abi.resource import Rlimit, RlimitKind, RtpType, default_rlimits
 from emu.abi.signal import Signal
-from emu.abi.versions import AbiVersion
+from emu.abi.versions import AbiVersion, SyscallReturn
 from emu.abi.x86 import U64_MASK, Rflags
 from emu.cpu.engine import CpuEngine
 from emu.kern.clock import Clock
@@ -102,6 +103,20 @@ class Pgrp:
         return self.jobc == 0
 
 
+class SignalEvent(Enum):
+    """What becomes of a signal."""
+
+    HANDLER = "its handler is called"
+    MAILBOX = "it is put into its mailbox"
+    ENDS = "it ends the process"
+    STOPS = "it stops the process"
+    CONTINUES = "it continues the process"
+
+
+SignalObserver = Callable[["Proc", "Lwp | None", int, SignalEvent], None]
+"""Called with a signal just before it takes effect, and with the LWP that takes it, if any."""
+
+
 @dataclass(slots=True, eq=False)
 class Kernel:
     """The host kernel: what all processes share."""
@@ -118,6 +133,7 @@ class Kernel:
     """Do vmspace_pread and vmspace_pwrite what they promise? (--ext vmspace-io)"""
     ncpu: int = 1
     limits: Limits = field(default_factory=Limits)
+    signal_observers: list[SignalObserver] = field(default_factory=list)
     sched: Scheduler = field(init=False)
     procs: "dict[int, Proc]" = field(init=False, default_factory=dict)
     """Every process that is not reaped yet, by pid."""
@@ -130,6 +146,11 @@ class Kernel:
 
     def __post_init__(self) -> None:
         self.sched = Scheduler(self.clock)
+        self.phys.on_copy = self._page_copied
+
+    def _page_copied(self, pa: int) -> None:
+        """Whoever sleeps on the page may be somebody to whom it does not belong any more."""
+        self.sched.wakeup(("page", pa))
 
     def new_pid(self) -> int:
         """Return a number that names no process, group or session."""
@@ -144,6 +165,12 @@ class Kernel:
         """Return the process `pid`, unless it has exited (pfind)."""
         proc = self.procs.get(pid)
         return proc if proc is not None and proc.alive else None
+
+    def observe_signal(
+        self, proc: "Proc", lwp: "Lwp | None", signal: int, event: SignalEvent
+    ) -> None:
+        for observer in self.signal_observers:
+            observer(proc, lwp, signal, event)
 
     def in_group(self, pgid: int) -> "list[Proc]":
         """Return the processes of a group that have not exited."""
@@ -306,6 +333,10 @@ class Lwp:
     altstack: AltStack = field(default_factory=AltStack)
     fault: tuple[int, int, str] = (0, 0, "")
     """The last signal that this LWP's own code caused: number, code, explanation."""
+    posted: tuple[int, int] = (0, 0)
+    """Number and code of the last one that had to wait (lwp_sig, lwp_code)."""
+    returns_fast: bool = False
+    """It is on its way back from a system call, but not there yet: see return_fast()."""
     rtprio: tuple[int, int] = (RtpType.NORMAL, 0)
     """Type and priority; only remembered."""
     cpus: frozenset[int] = frozenset()
@@ -337,12 +368,11 @@ class Lwp:
     def fork(self, proc: Proc) -> "Lwp":
         """Return a new LWP of `proc` with this one's registers, which are the live ones.
 
-        It inherits the signal mask, the alternate stack and what is pending for this LWP alone,
-        and is in no vmspace (lwp_fork).
+        It inherits the signal mask, the signals that are pending for this LWP alone and the
+        alternate stack, and is in no vmspace (lwp_fork).
         """
         child = Lwp(proc, self.cpu)
-        child.pending = self.pending
-        child.sigmask = self.sigmask
+        child.sigmask, child.pending = self.sigmask, self.pending
         child.altstack = self.altstack.copy()
         child.rtprio, child.cpus = self.rtprio, self.cpus
         child.save()
@@ -396,3 +426,12 @@ class Lwp:
         frame = self.frame
         frame.rax = errno
         frame.rflags |= _CARRY
+
+    def return_fast(self) -> None:
+        """Leave the registers as the fast way back of later versions does."""
+        self.returns_fast = False
+        frame = self.frame
+        frame.rcx = frame.rip
+        frame.r11 = frame.rflags
+        if self.proc.kernel.abi.syscall_return is SyscallReturn.SYSRET_R10_CLEAR:
+            frame.r10 = 0

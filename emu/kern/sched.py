@@ -33,6 +33,10 @@ if TYPE_CHECKING:
 SLICE_NS = 10_000_000
 """How long an LWP keeps the CPU while others are ready."""
 
+_FEW_CALLOUTS = 256
+"""The heap is searched for cancelled ones when it is twice what it was after the last search, and
+larger than this."""
+
 READABLE = select.POLLIN
 WRITABLE = select.POLLOUT
 
@@ -54,7 +58,10 @@ class Sleep:
     """Descriptors of the host, each with the poll events that end the sleep."""
     interruptible: bool = True
     """May a signal break it? (PCATCH)"""
+    begun: bool = field(init=False, default=False)
     timed_out: bool = field(init=False, default=False)
+    broken: bool = field(init=False, default=False)
+    """A signal has come while the process was stopped."""
     _callout: "Callout | None" = field(init=False, default=None)
     _watches: "list[Watch]" = field(init=False, default_factory=list)
 
@@ -72,7 +79,7 @@ class LwpState(Enum):
 
 
 class Callout:
-    """Something to be done at a time.  A cancelled one stays in the heap until its time."""
+    """Something to be done at a time.  A cancelled one stays in the heap for a while."""
 
     __slots__ = ("action", "deadline")
 
@@ -106,9 +113,16 @@ class Scheduler:
         """Something happened that must be looked at before the engine goes on."""
         self.yielded = False
         """The current LWP gives way to the next one that is ready."""
+        self.switches = 0
+        """How often the CPU went from one LWP to another."""
+        self.wakeups = 0
+        """How often a sleep was over, for whatever reason."""
+        self.idle_ns = 0
+        """How long nobody wanted the CPU."""
         self._ready: deque[Lwp] = deque()
         self._sleeping: dict[Hashable, dict[Lwp, None]] = {}
         self._heap: list[tuple[int, int, Callout]] = []
+        self._crowded = _FEW_CALLOUTS
         self._order = count()
         self._watches: dict[int, list[Watch]] = {}
         self._slice_end: int | None = None  # counted only while others are ready
@@ -161,6 +175,7 @@ class Scheduler:
                 current.switch_out()
             chosen.switch_in()
             self.current = chosen
+            self.switches += 1
         self._slice_end = None
         if self._ready:
             self._slice_end = self.clock.monotonic_ns() + SLICE_NS
@@ -175,6 +190,7 @@ class Scheduler:
         """Let a sleeping or stopped LWP go on, unless its process is stopped."""
         if lwp.state is LwpState.SLEEPING:
             self._end_sleep(lwp)
+            self.wakeups += 1
         elif lwp.state is not LwpState.STOPPED:
             return
         self.attention = True
@@ -256,7 +272,12 @@ class Scheduler:
     def callout(self, deadline: int, action: Callable[[], None]) -> Callout:
         """Have `action` done once the monotonic clock is at `deadline`."""
         callout = Callout(deadline, action)
-        heapq.heappush(self._heap, (deadline, next(self._order), callout))
+        heap = self._heap
+        heapq.heappush(heap, (deadline, next(self._order), callout))
+        if len(heap) > self._crowded:
+            heap[:] = [entry for entry in heap if entry[2].action is not None]
+            heapq.heapify(heap)
+            self._crowded = max(2 * len(heap), _FEW_CALLOUTS)
         self.attention = True
         return callout
 
@@ -323,7 +344,9 @@ class Scheduler:
         ready = self._poll.poll(self.clock.patience(deadline))
         if not ready and deadline is not None:
             self.clock.skip_to(deadline)
-        self._charged_until = self.clock.monotonic_ns()
+        now = self.clock.monotonic_ns()
+        self.idle_ns += now - self._charged_until
+        self._charged_until = now
         self._act(ready)
 
     def wake(self) -> None:

@@ -94,7 +94,10 @@ class Tree:
             self._scratch.remove()
 
     def open(self, path: bytes, cwd: Nchandle, flags: int, mode: int = 0) -> File:
-        """Open `path`, making it with `mode` if the flags say so (vn_open)."""
+        """Open `path`, making it with `mode` if the flags say so (vn_open).
+
+        Whoever asks takes the locks of O_EXLOCK and O_SHLOCK.
+        """
         writing = flags & O_ACCMODE != Open.RDONLY
         if flags & Open.TRUNC and not writing:
             raise KernelError(Errno.EACCES, "O_TRUNC without writing")
@@ -102,7 +105,7 @@ class Tree:
         purpose = Purpose.CREATE if flags & Open.CREAT else Purpose.FIND
         with self._walk(path, cwd, follow=follow, purpose=purpose) as found:
             if not found.exists:
-                return self._lock(self._create(found, mode).open(flags), flags)
+                return self._create(found, mode).open(flags)
             if flags & Open.CREAT and flags & Open.EXCL:
                 raise KernelError(Errno.EEXIST, str(found))
             if found.device is not None:
@@ -120,7 +123,7 @@ class Tree:
             except KernelError:
                 file.drop()
                 raise
-        return self._lock(file, flags)
+        return file
 
     def stat(self, path: bytes, cwd: Nchandle, *, follow: bool = True) -> Stat:
         with self._walk(path, cwd, follow=follow) as found:
@@ -380,16 +383,6 @@ class Tree:
         )
         self._vnodes[vnode.key] = vnode
         return vnode
-
-    def _lock(self, file: File, flags: int) -> File:
-        """Take the lock that O_EXLOCK or O_SHLOCK asks for."""
-        if flags & (Open.EXLOCK | Open.SHLOCK):
-            try:
-                file.node.lock(file, exclusive=bool(flags & Open.EXLOCK))
-            except KernelError:
-                file.drop()
-                raise
-        return file
 
 
 def _status(found: Found) -> os.stat_result:

@@ -17,6 +17,7 @@ from emu.abi.x86 import PAGE_SHIFT, PAGE_SIZE, round_page, trunc_page
 from emu.kern.disk import STAT_BLOCK, Disk
 from emu.kern.file import MAX_OFFSET, File, Node, host_stat
 from emu.kern.host import change_owner, host_errors
+from emu.kern.lockf import Lockf
 from emu.kern.namecache import Nchandle
 from emu.vm.phys import PhysicalMemory, Region
 from emu.vm.vm_object import FileObject
@@ -72,7 +73,7 @@ class Vnode(_HostFile):
         self._files = 0
         self.writers = 0
         """Open files that may write (v_writecount)."""
-        self._locks: dict[File, bool] = {}  # is it exclusive?
+        self._locks = Lockf()
         self._object: FileObject | None = None
         self._phys: PhysicalMemory | None = None
 
@@ -142,17 +143,18 @@ class Vnode(_HostFile):
     def pending(self, offset: int) -> int:
         return min(max(self.length() - offset, 0), 0x7FFF_FFFF)
 
-    def lock(self, file: File, *, exclusive: bool) -> None:
-        """The host's lock on the file covers all of ours, so other emulators see it."""
-        others = [held for holder, held in self._locks.items() if holder is not file]
-        if any(others) or (others and exclusive):
-            raise KernelError(Errno.EAGAIN, "another open file holds a lock")
-        self._host_lock(fcntl.LOCK_EX if exclusive else fcntl.LOCK_SH)
-        self._locks[file] = exclusive
+    @property
+    def locks(self) -> Lockf:
+        return self._locks
 
-    def unlock(self, file: File) -> None:
-        if self._locks.pop(file, None) is not None and not self._locks:
-            self._host_lock(fcntl.LOCK_UN)
+    def lock_host(self, *, exclusive: bool) -> None:
+        self._host_lock(fcntl.LOCK_EX if exclusive else fcntl.LOCK_SH)
+
+    def unlock(self, owner: object) -> None:
+        if self._locks.ranges:
+            self._locks.remove(owner)
+            if not any(held.pid < 0 for held in self._locks.ranges):
+                self._host_lock(fcntl.LOCK_UN)
 
     def check_mappable(self) -> None:
         """A regular file can be mapped."""
@@ -316,6 +318,7 @@ class Directory(_HostFile):
         self._is_root = not handle.names
         self._devices = devices  # the inodes of those in here, by name
         self._entries: list[bytes] | None = None
+        self._locks = Lockf()
 
     def read(self, offset: int, size: int) -> bytes:
         raise KernelError(Errno.EISDIR, "getdirentries reads directories")
@@ -339,11 +342,9 @@ class Directory(_HostFile):
     def pending(self, offset: int) -> int:
         return max(self.length() - offset, 0)
 
-    def lock(self, file: File, *, exclusive: bool) -> None:
-        """Nobody else can be in the way."""
-
-    def unlock(self, file: File) -> None:
-        """Nobody waits."""
+    @property
+    def locks(self) -> Lockf:
+        return self._locks  # nobody else can be in the way: each open() has its own
 
     def entries(self, first: int, size: int) -> list[bytes]:
         """Return the directory entries from number `first` on that fit in `size` bytes.

@@ -29,7 +29,7 @@
     test rax, rax
     jz for_ever
     mov r15, rax
-    SYSCALL SYS_wait4, r15, status, W_NOHANG, 0
+    SYSCALL SYS_wait4, r15, status, WNOHANG, 0
     CHECK_EQ 11, rax, 0
     SYSCALL SYS_kill, r15, SIGKILL
     CHECK_OK 12
