@@ -280,7 +280,7 @@ class Watcher:
                         self._machine.signal(Signal[signal.Signals(number).name[3:]])
             elif self._machine.deaf and self._machine.stopped is None:
                 self._machine.nudge()
-            elif not self._done:
+            elif self._machine.stopped is not None or self._is_late():
                 self._machine.stop(STATUS_TIMEOUT)
                 retries += 1
                 if retries == self.RETRIES:
@@ -293,3 +293,6 @@ class Watcher:
         if self._deadline is None:
             return None
         return max(self._deadline - time.monotonic(), 0.0)
+
+    def _is_late(self) -> bool:
+        return self._deadline is not None and time.monotonic() >= self._deadline

@@ -9,6 +9,7 @@ import pytest
 from conftest import Booted
 
 from emu.abi.fcntl import Open
+from emu.abi.signal import Signal
 from emu.kern.clock import EPOCH_NS
 from emu.kern.file import File, Stream
 from emu.machine import STATUS_TIMEOUT, Watcher
@@ -90,6 +91,41 @@ def test_a_signal_to_the_emulator_ends_the_run(boot: Boot, number: signal.Signal
     with Watcher(machine.machine):
         threading.Timer(0.05, os.kill, [os.getpid(), number]).start()
         assert machine.run() == 128 + number
+
+
+def test_a_signal_that_the_guest_catches_does_not_end_the_run(boot: Boot) -> None:
+    machine = boot(
+        """
+        SYSCALL SYS_sigaction, SIGUSR1, action, 0
+    wait:
+        cmp qword ptr [caught], 0
+        je wait
+        mov rcx, 30000000       # longer than the watcher takes to send a signal again
+    work:
+        dec rcx
+        jnz work
+        SYSCALL SYS_exit, 7
+    handler:
+        mov [caught], rdi
+        ret
+        .balign 8
+    caught:
+        .quad 0
+    action:
+        .quad handler, 0, 0, 0
+        """
+    )
+    with Watcher(machine.machine):
+        threading.Timer(0.05, os.kill, [os.getpid(), signal.SIGUSR1]).start()
+        assert machine.run() == 7
+
+
+def test_a_watcher_may_be_late_for_a_machine_that_is_closed() -> None:
+    machine = Booted(EXIT_7)
+    machine.run()
+    machine.close()
+    machine.machine.signal(Signal.TERM)
+    machine.machine.stop(1)
 
 
 def test_the_watcher_puts_back_what_it_found() -> None:
