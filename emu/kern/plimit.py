@@ -35,6 +35,8 @@ def set_limit(proc: Proc, which: int, limit: Rlimit) -> None:
     proc.rlimits[which] = Rlimit(cur, highest)
     space = proc.vmspace
     match which:
+        case RlimitKind.CPU:
+            proc.kernel.sched.attention = True  # the alarm is set anew
         case RlimitKind.NOFILE:
             proc.files.limit = cur
         case RlimitKind.VMEM:
@@ -73,7 +75,7 @@ def check_cpu(proc: Proc) -> None:
     """
     if not proc.alive or cpu_time_left(proc) != 0:
         return
-    if proc.over_cpu_limit:
+    if proc.usage.user_ns >= (proc.rlimits[RlimitKind.CPU].max + _GRACE) * _SECOND:
         proc.kernel.tell(f"process {proc.pid} exceeded maximum CPU limit")
         ksignal(proc, Signal.KILL)
     else:
