@@ -278,7 +278,7 @@ def test_limits_are_those_of_the_machine(lwp: Lwp) -> None:
     for name, value in [
         ("kern.maxproc", 40),
         ("kern.maxprocperuid", 40),
-        ("kern.maxfiles", 60),
+        ("kern.maxfiles", 2400),
         ("kern.maxfilesperproc", 60),
         ("kern.argmax", 262144),
         ("kern.ngroups", 16),

@@ -23,6 +23,7 @@ def new_session(proc: Proc) -> None:
     session = Session(proc.pid, proc, login=proc.pgrp.session.login)
     pgrp = proc.kernel.pgrps[proc.pid] = Pgrp(proc.pid, session)
     _move(proc, pgrp)
+    proc.controlled = False
 
 
 def leave_group(proc: Proc) -> None:
@@ -60,7 +61,7 @@ def _move(proc: Proc, pgrp: Pgrp) -> None:
 
 def _count(pgrp: Pgrp, entering: bool) -> None:
     pgrp.jobc += 1 if entering else -1
-    if not entering and pgrp.jobc == 0:
+    if not entering and pgrp.orphaned:
         _orphaned(pgrp)
 
 

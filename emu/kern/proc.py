@@ -20,6 +20,7 @@ from emu.kern.file import FileTable
 from emu.kern.sched import LwpState, Scheduler, Sleep
 from emu.kern.sigacts import AltStack, SigActs
 from emu.kern.tree import Tree
+from emu.kern.tty import Tty
 from emu.kern.vkernel import VkernelLwp, VkernelProc
 from emu.vm.phys import PhysicalMemory
 from emu.vm.vmspace import Vmspace
@@ -83,8 +84,10 @@ class Session:
 
     sid: int
     leader: "Proc | None"
+    tty: Tty | None = None
+    """The controlling terminal."""
     foreground: "Pgrp | None" = None
-    """The group that the terminal's signals go to, if the session has a terminal."""
+    """The group that the terminal's signals go to."""
     login: bytes = b"root"
 
 
@@ -100,7 +103,10 @@ class Pgrp:
 
     @property
     def orphaned(self) -> bool:
-        return self.jobc == 0
+        """Could nobody outside continue it?  For the first process the user's shell could."""
+        return self.jobc == 0 and not any(
+            proc.kernel.job_control and proc is proc.kernel.first for proc in self.members
+        )
 
 
 class SignalEvent(Enum):
@@ -134,6 +140,10 @@ class Kernel:
     ncpu: int = 1
     limits: Limits = field(default_factory=Limits)
     signal_observers: list[SignalObserver] = field(default_factory=list)
+    job_control: bool = False
+    """The first process is a job of a shell of the host, which continues it once it has stopped."""
+    on_arm: Callable[[], None] | None = None
+    """Called once, at the first arm()."""
     sched: Scheduler = field(init=False)
     procs: "dict[int, Proc]" = field(init=False, default_factory=dict)
     """Every process that is not reaped yet, by pid."""
@@ -165,6 +175,13 @@ class Kernel:
         """Return the process `pid`, unless it has exited (pfind)."""
         proc = self.procs.get(pid)
         return proc if proc is not None and proc.alive else None
+
+    def arm(self, cpu: CpuEngine) -> None:
+        """A signal from outside may no longer be the end of the guest: it must be interruptible."""
+        cpu.arm()
+        if self.on_arm is not None:
+            on_arm, self.on_arm = self.on_arm, None
+            on_arm()
 
     def observe_signal(
         self, proc: "Proc", lwp: "Lwp | None", signal: int, event: SignalEvent
@@ -231,6 +248,8 @@ class Proc:
     continued: bool = field(init=False, default=False)
     parent_waits: bool = field(init=False, default=False)
     """The parent sleeps in vfork until this process exits or executes a program (P_PPWAIT)."""
+    controlled: bool = field(init=False, default=True)
+    """The session's controlling terminal, if any, is the process's (P_CONTROLT)."""
     executed: bool = field(init=False, default=False)
     """The process has executed a program since it was forked (P_EXEC)."""
     leader: "Proc" = field(init=False)
@@ -258,9 +277,12 @@ class Proc:
             self.rlimits[RlimitKind.NPROC] = Rlimit(kernel.limits.procs, kernel.limits.procs)
             self.pgrp = Pgrp(self.pid, Session(self.pid, self))
             self.pgrp.session.foreground = self.pgrp
+            if tty := self.files.terminal():
+                self.pgrp.session.tty, tty.session = tty, self.pgrp.session
             kernel.pgrps[self.pid] = self.pgrp
         else:
             self.pgrp = self.parent.pgrp
+            self.controlled = self.parent.controlled
             self.parent.children[self] = None
         self.pgrp.members[self] = None
         if kernel.first is None:
