@@ -16,6 +16,7 @@ from emu.cpu.engine import Exit
 from emu.kern.alarm import Alarm
 from emu.kern.clock import BLOCK_NS, VirtualClock
 from emu.kern.exit import lwp_exit, release
+from emu.kern.plimit import check_cpu, cpu_time_left
 from emu.kern.proc import Lwp, Proc
 from emu.kern.sched import SLICE_NS, LwpState
 from emu.kern.sendsig import userret
@@ -113,6 +114,8 @@ class Machine:
         sched, proc = self._sched, self._proc
         self.lwp.cpu.store()
         sched.charge()
+        if sched.current is not None:
+            check_cpu(sched.current.proc)
         while True:
             sched.attention = False
             if self._signals:
@@ -137,13 +140,17 @@ class Machine:
                 userret(lwp)
             if not sched.attention and lwp.state is LwpState.RUNNING:
                 break
-        self._set_alarm()
+        self._set_alarm(lwp.proc)
         return lwp
 
-    def _set_alarm(self) -> None:
-        """Have the engine come back in time for the next thing that is due."""
+    def _set_alarm(self, proc: Proc) -> None:
+        """Have the engine come back in time for the next thing that is due, while `proc` runs."""
         sched, clock, engine = self._sched, self.kernel.clock, self.lwp.cpu
         deadline = sched.interruption()
+        left = cpu_time_left(proc)
+        if left is not None:
+            end = clock.monotonic_ns() + left
+            deadline = end if deadline is None else min(deadline, end)
         watched = sched.watched
         if isinstance(clock, VirtualClock):
             now = clock.monotonic_ns()

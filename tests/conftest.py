@@ -20,7 +20,7 @@ from emu.abi.versions import ABI_2011, AbiVersion
 from emu.abi.x86 import Rflags
 from emu.asm import assemble_text
 from emu.cpu.unicorn_engine import UnicornEngine
-from emu.kern.clock import VirtualClock
+from emu.kern.clock import Clock, VirtualClock
 from emu.kern.file import FileTable
 from emu.kern.proc import Kernel, Lwp, Proc
 from emu.kern.sendsig import userret
@@ -64,13 +64,14 @@ class Booted:
         vmspace_io: bool = False,
         net: bool = False,
         limit: int | None = None,
+        clock: Clock | None = None,
     ) -> None:
         self.told: list[str] = []
         phys = PhysicalMemory(memory)
         kernel = Kernel(
             abi=abi,
             phys=phys,
-            clock=VirtualClock(),
+            clock=clock or VirtualClock(),
             tree=Tree.scratch(limit=limit),
             tell=self.told.append,
             vkernel_enable=vkernel_enable,

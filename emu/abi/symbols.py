@@ -7,7 +7,7 @@ from emu.abi.errno import Errno
 from emu.abi.fcntl import AT_FDCWD, FD_CLOEXEC, At, Fcntl, Io, Lock, Mode, Open, RecordLock, Seek
 from emu.abi.frames import TRAPFRAME_SIZE, VEXTFRAME_SIZE, Trapframe, Vextframe
 from emu.abi.ioctl import Ioctl
-from emu.abi.mman import Inherit, Madv, Map, Mincore, Ms, Prot
+from emu.abi.mman import Inherit, Madv, Map, Mcl, Mincore, Ms, Prot
 from emu.abi.resource import RlimitKind
 from emu.abi.sigframe import McFpFormat, McOwnedFp, SigactionStruct, Siginfo, StackT
 from emu.abi.signal import (
@@ -50,6 +50,7 @@ _PREFIXES: dict[str, type[IntEnum] | type[IntFlag]] = {
     "MADV_": Madv,
     "INHERIT_": Inherit,
     "MS_": Ms,
+    "MCL_": Mcl,
     "MINCORE_": Mincore,
     "SIG": Signal,
     "SIG_": SigHow,

@@ -8,8 +8,10 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
 
+from emu.abi.errno import Errno, KernelError
 from emu.abi.frames import TRAPFRAME_SIZE, VEXTFRAME_SIZE, Trapframe, Vextframe
 from emu.abi.resource import Rlimit, RlimitKind, RtpType, default_rlimits
+from emu.abi.signal import Signal
 from emu.abi.versions import AbiVersion, SyscallReturn
 from emu.abi.x86 import U64_MASK, Rflags
 from emu.cpu.engine import CpuEngine
@@ -46,6 +48,39 @@ class Limits:
     """Files in messages that nobody has received yet."""
 
 
+@dataclass(frozen=True, slots=True)
+class Ucred:
+    """Who a process is (struct ucred).  Nothing of the host's permissions depends on it."""
+
+    uid: int = 0
+    """The effective user."""
+    ruid: int = 0
+    svuid: int = 0
+    groups: tuple[int, ...] = (0,)
+    """The effective group comes first."""
+    rgid: int = 0
+    svgid: int = 0
+
+    @property
+    def gid(self) -> int:
+        """The effective group."""
+        return self.groups[0]
+
+    @property
+    def is_root(self) -> bool:
+        return self.uid == 0
+
+    def check_root(self, what: str) -> None:
+        """Raise KernelError(EPERM) for anybody but root (priv_check_cred)."""
+        if not self.is_root:
+            raise KernelError(Errno.EPERM, f"{what} is for root")
+
+    def may_handle(self, other: "Ucred") -> bool:
+        """Is a process of `other` one's own to signal? (p_trespass)"""
+        mine, theirs = {self.uid, self.ruid}, {other.uid, other.ruid}
+        return self.is_root or not mine.isdisjoint(theirs)
+
+
 @dataclass(slots=True, eq=False)
 class Session:
     """Process groups that share a terminal (struct session)."""
@@ -66,15 +101,14 @@ class Pgrp:
     id: int
     session: Session
     members: "dict[Proc, None]" = field(default_factory=dict)
+    jobc: int = 0
+    """Members whose parent is in the session, but in another group, and so could continue them."""
 
     @property
     def orphaned(self) -> bool:
-        """Is there nobody outside the group, but in its session, who could continue it?"""
-        return not any(
-            proc.kernel.job_control and proc is proc.kernel.first
-            if proc.parent is None
-            else proc.parent.pgrp is not self and proc.parent.pgrp.session is self.session
-            for proc in self.members
+        """Could nobody outside continue it?  For the first process the user's shell could."""
+        return self.jobc == 0 and not any(
+            proc.kernel.job_control and proc is proc.kernel.first for proc in self.members
         )
 
 
@@ -148,6 +182,11 @@ class Kernel:
             if pid not in self.procs and pid not in self.pgrps and pid not in taken:
                 return pid
 
+    def find(self, pid: int) -> "Proc | None":
+        """Return the process `pid`, unless it has exited (pfind)."""
+        proc = self.procs.get(pid)
+        return proc if proc is not None and proc.alive else None
+
     def arm(self, cpu: CpuEngine) -> None:
         """A signal from outside may no longer be the end of the guest: it must be interruptible."""
         cpu.arm()
@@ -175,14 +214,12 @@ class Usage:
     voluntary_switches: int = 0
     involuntary_switches: int = 0
     signals: int = 0
-    minor_faults: int = 0
 
     def add(self, other: "Usage") -> None:
         self.user_ns += other.user_ns
         self.voluntary_switches += other.voluntary_switches
         self.involuntary_switches += other.involuntary_switches
         self.signals += other.signals
-        self.minor_faults += other.minor_faults
 
 
 @dataclass(slots=True, eq=False)
@@ -194,10 +231,12 @@ class Proc:
     """None stands for init."""
     name: str = ""
     umask: int = 0o022
-    text_start: int = 0
-    data_start: int = 0
-    """Where mmap's hint and the break are counted from (abi 6.9, 6.10)."""
-    data_size: int = 0
+    nice: int = 0
+    ucred: Ucred = field(default_factory=Ucred)
+    changed_ids: bool = False
+    """Its ids have changed since it executed its program (P_SUGID)."""
+    exit_signal: int = Signal.CHLD
+    """What the parent gets at the end (p_sigparent)."""
     vkernel: VkernelProc | None = None
     rlimits: dict[int, Rlimit] = field(default_factory=default_rlimits)
     sigacts: SigActs = field(default_factory=SigActs)
@@ -224,7 +263,12 @@ class Proc:
     """The session's controlling terminal, if any, is the process's (P_CONTROLT)."""
     executed: bool = field(init=False, default=False)
     """The process has executed a program since it was forked (P_EXEC)."""
-    nice: int = 0
+    leader: "Proc" = field(init=False)
+    """Whose end is the process's own: rfork(RFTHREAD) passes it on.  Mostly the process itself."""
+    peers: "dict[Proc, None]" = field(init=False, default_factory=dict)
+    """The others that end with this one."""
+    over_cpu_limit: bool = field(init=False, default=False)
+    """SIGXCPU was sent (P_XCPU)."""
     usage: Usage = field(init=False, default_factory=Usage)
     children_usage: Usage = field(init=False, default_factory=Usage)
     watchers: "list[Callable[[int, int], None]]" = field(init=False, default_factory=list)
@@ -237,6 +281,7 @@ class Proc:
         kernel = self.kernel
         self.pid = kernel.new_pid()
         kernel.procs[self.pid] = self
+        self.leader = self
         if self.parent is None:
             self.rlimits[RlimitKind.NOFILE] = Rlimit(kernel.limits.files, kernel.limits.files)
             self.files.limit = kernel.limits.files
@@ -269,32 +314,6 @@ class Proc:
         tid = self._next_tid
         self._next_tid += 1
         return tid
-
-    def enter_group(self, pgid: int) -> None:
-        """Move to the group `pgid`, which is made, in the same session, if it does not exist."""
-        pgrp = self.kernel.pgrps.get(pgid)
-        if pgrp is None:
-            pgrp = self.kernel.pgrps[pgid] = Pgrp(pgid, self.pgrp.session)
-        if pgrp is not self.pgrp:
-            self.leave_group()
-            self.pgrp = pgrp
-            pgrp.members[self] = None
-
-    def new_session(self) -> None:
-        """Become the leader of a new session without a terminal, and of its only group."""
-        self.leave_group()
-        self.pgrp = self.kernel.pgrps[self.pid] = Pgrp(self.pid, Session(self.pid, self))
-        self.pgrp.members[self] = None
-        self.controlled = False
-
-    def leave_group(self) -> None:
-        """Leave the group, which goes with its last member."""
-        pgrp = self.pgrp
-        del pgrp.members[self]
-        if not pgrp.members:
-            del self.kernel.pgrps[pgrp.id]
-            if pgrp.session.foreground is pgrp:
-                pgrp.session.foreground = None
 
     def notify(self, note: int, data: int = 0) -> None:
         """Tell whoever watches this process (KNOTE on p_klist)."""

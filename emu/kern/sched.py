@@ -218,6 +218,7 @@ class Scheduler:
             self._end_sleep(lwp)
         lwp.state = LwpState.GONE
         if self.current is lwp:
+            self.charge()
             self.current = None
         self.attention = True
 

@@ -148,6 +148,11 @@ class Tree:
         with self._walk(path, cwd):
             pass
 
+    def full_path(self, path: bytes, cwd: Nchandle) -> bytes:
+        """Return `path` from the root, without links and dots (vn_fullpath)."""
+        with self._walk(path, cwd) as found:
+            return b"/" + b"/".join(found.names)
+
     def truncate(self, path: bytes, cwd: Nchandle, length: int) -> None:
         with self._walk(path, cwd) as found:
             if found.device is not None:

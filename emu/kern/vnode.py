@@ -71,6 +71,8 @@ class Vnode(_HostFile):
         self._allocated = status.st_blocks * STAT_BLOCK  # as the disk's account has it
         self._forget = forget
         self._files = 0
+        self.writers = 0
+        """Open files that may write (v_writecount)."""
         self._locks = Lockf()
         self._object: FileObject | None = None
         self._phys: PhysicalMemory | None = None
@@ -78,7 +80,9 @@ class Vnode(_HostFile):
     def open(self, flags: int) -> File:
         """Return a new open file on this vnode."""
         self._files += 1
-        return File(self, flags)
+        file = File(self, flags)
+        self.writers += file.writable
+        return file
 
     def length(self) -> int:
         return self._host_length() if self._object is None else self._object.length
@@ -172,6 +176,7 @@ class Vnode(_HostFile):
     def close(self, file: File) -> None:
         self.unlock(file)
         self._files -= 1
+        self.writers -= file.writable
         if self._files == 0:
             if self._object is None:
                 self._dispose()
