@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from ctypes import (
     Array,
     Structure,
+    c_char,
     c_int16,
     c_int32,
     c_int64,
@@ -20,6 +21,7 @@ from ctypes import (
 from typing import Any
 
 from emu.abi.frames import TlsInfo, Trapframe, Vextframe
+from emu.abi.resource import RlimitStruct, Rtprio, Rusage
 from emu.abi.sigframe import (
     Mcontext2011,
     Mcontext2014,
@@ -37,6 +39,8 @@ from emu.abi.structs import (
     Itimerval,
     LwpParams,
     Stat,
+    Statfs,
+    Statvfs,
     Termios,
     Timespec,
     Timeval,
@@ -56,9 +60,14 @@ _STRUCTURES: _Structures = {
     Itimerval: "itimerval",
     Iovec: "iovec",
     Stat: "stat",
+    Statfs: "statfs",
+    Statvfs: "statvfs",
     Flock: "flock",
     Winsize: "winsize",
     Termios: "termios",
+    RlimitStruct: "rlimit",
+    Rusage: "rusage",
+    Rtprio: "rtprio",
     LwpParams: "lwp_params",
     TlsInfo: "tls_info",
     Trapframe: "trapframe",
@@ -77,6 +86,7 @@ _CONTEXTS: dict[type[Structure], _Structures] = {
 _PREFIXES = {"trapframe": "tf_", "vextframe": "vx_"}
 
 _SCALARS: dict[type[Any], str] = {
+    c_char: "char",
     c_ubyte: "uint8_t",
     c_int16: "int16_t",
     c_uint16: "uint16_t",
