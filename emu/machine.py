@@ -21,7 +21,6 @@ from emu.kern.sched import SLICE_NS, LwpState
 from emu.kern.sendsig import userret
 from emu.kern.sigacts import bit
 from emu.kern.signal import ksignal, pgsignal
-from syscalls import table
 
 MOST_BLOCKS = 1 << 30
 """What the virtual clock's block counter starts from if nothing is due before."""
@@ -38,7 +37,7 @@ class Machine:
         """The first thread of the first process."""
         self.handle: Callable[[Lwp, Exit], None] = trap.handle
         """Called for every way out of the engine.  Observers put themselves around it."""
-        self.resume: Callable[[Lwp], None] = table.resume
+        self.resume: Callable[[Lwp], None] = trap.resume
         """Called for every LWP whose sleep in a system call is over.  Likewise."""
         self.stopped: int | None = None
         """The exit status with which the run is being ended from outside."""

@@ -1,33 +1,38 @@
 """Reading and writing, and what else is done with a descriptor.
 
-sys/kern/sys_generic.c, kern_descrip.c and vfs_syscalls.c.  Data moves in pieces: a huge length
-costs nothing until there is that much to move.
+sys/kern/sys_generic.c, kern_descrip.c, sys_pipe.c and vfs_syscalls.c.  Data moves in pieces: a
+huge length costs nothing until there is that much to move.
 """
 
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 from emu.abi.errno import Errno, KernelError
-from emu.abi.fcntl import FD_CLOEXEC, IOV_MAX, Fcntl, Io, Lock, Open, RecordLock, Seek
+from emu.abi.fcntl import FD_CLOEXEC, Fcntl, Io, Lock, Open, RecordLock, Seek
 from emu.abi.ioctl import IOC_IN, IOC_OUT, IOCPARM_MASK, IOCPARM_SHIFT, Ioctl
 from emu.abi.signal import Signal
-from emu.abi.structs import IOVEC_SIZE, Flock, Iovec
+from emu.abi.socket import Shut
+from emu.abi.structs import Flock
 from emu.abi.x86 import U32_MASK
 from emu.kern import lockf
 from emu.kern.file import MAX_OFFSET, File
+from emu.kern.pipe import Pipe
 from emu.kern.proc import Lwp
 from emu.kern.sched import Blocking, Restart
 from emu.kern.signal import lwpsignal
-from emu.vm.vmspace import Vmspace
+from emu.kern.uio import Uio, single, vector
 from syscalls.args import Fd, Long, Off, Pad, Ptr, Size, UInt, Word, enum_kind, flags_kind
+
+T = TypeVar("T")
 
 IoArg = Annotated[int, flags_kind(Io, "O_")]
 FcntlArg = Annotated[int, enum_kind(Fcntl, "F_")]
 LockArg = Annotated[int, flags_kind(Lock, "LOCK_")]
 SeekArg = Annotated[int, enum_kind(Seek, "SEEK_")]
+ShutArg = Annotated[int, enum_kind(Shut, "SHUT_")]
 
 PIECE = 1 << 20
 """The most that is moved at a time."""
-_SSIZE_MAX = (1 << 63) - 1
+_HARMLESS = (Errno.EINTR, Errno.EAGAIN)
 _NONBLOCK = int(Open.NONBLOCK)
 _FNONBLOCKING = int(Io.FNONBLOCKING)
 _FRNONBLOCKING = int(Io.FRNONBLOCKING)
@@ -36,80 +41,42 @@ _FOFFSET = int(Io.FOFFSET)
 _FAPPEND = int(Io.FAPPEND)
 
 
-class Uio:
-    """The program's side of a transfer: buffers, used up in order (struct uio)."""
-
-    __slots__ = ("_pieces", "_vmspace", "resid")
-
-    def __init__(self, vmspace: Vmspace, pieces: list[tuple[int, int]]) -> None:
-        self._vmspace = vmspace
-        self._pieces = pieces
-        self._pieces.reverse()
-        self.resid = sum(size for _, size in pieces)
-
-    def put(self, data: bytes) -> None:
-        """Copy `data` out to the program."""
-        at = 0
-        while at < len(data):
-            base, size = self._next(len(data) - at)
-            self._vmspace.copyout(base, data[at : at + size])
-            at += size
-
-    def take(self, limit: int) -> bytes:
-        """Copy in what the program wants written, up to `limit` bytes of it."""
-        wanted = min(limit, self.resid)
-        data = b""
-        while len(data) < wanted:
-            base, size = self._next(wanted - len(data))
-            data += self._vmspace.copyin(base, size)
-        return data
-
-    def _next(self, limit: int) -> tuple[int, int]:
-        """Use up to `limit` bytes of the first buffer with room; return where and how many."""
-        base, size = self._pieces.pop()
-        if size > limit:
-            self._pieces.append((base + limit, size - limit))
-            size = limit
-        self.resid -= size
-        return base, size
-
-
 def read(lwp: Lwp, fd: Fd, buf: Ptr, nbyte: Size) -> Blocking[int]:
-    return (yield from _read(lwp, fd, _single(lwp, buf, nbyte)))
+    return (yield from _read(lwp, fd, single(lwp.vmspace, buf, nbyte)))
 
 
 def write(lwp: Lwp, fd: Fd, buf: Ptr, nbyte: Size) -> Blocking[int]:
-    return (yield from _write(lwp, fd, _single(lwp, buf, nbyte)))
+    return (yield from _write(lwp, fd, single(lwp.vmspace, buf, nbyte)))
 
 
 def readv(lwp: Lwp, fd: Fd, iovp: Ptr, iovcnt: UInt) -> Blocking[int]:
-    return (yield from _read(lwp, fd, _vector(lwp, iovp, iovcnt)))
+    return (yield from _read(lwp, fd, vector(lwp.vmspace, iovp, iovcnt)))
 
 
 def writev(lwp: Lwp, fd: Fd, iovp: Ptr, iovcnt: UInt) -> Blocking[int]:
-    return (yield from _write(lwp, fd, _vector(lwp, iovp, iovcnt)))
+    return (yield from _write(lwp, fd, vector(lwp.vmspace, iovp, iovcnt)))
 
 
 def extpread(lwp: Lwp, fd: Fd, buf: Ptr, nbyte: Size, flags: IoArg, offset: Off) -> Blocking[int]:
     """Read at `offset`, or at the file's position if it is -1."""
-    return (yield from _read(lwp, fd, _single(lwp, buf, nbyte), flags, offset))
+    return (yield from _read(lwp, fd, single(lwp.vmspace, buf, nbyte), flags, offset))
 
 
 def extpwrite(lwp: Lwp, fd: Fd, buf: Ptr, nbyte: Size, flags: IoArg, offset: Off) -> Blocking[int]:
     """Write at `offset`, or at the file's position if it is -1."""
-    return (yield from _write(lwp, fd, _single(lwp, buf, nbyte), flags, offset))
+    return (yield from _write(lwp, fd, single(lwp.vmspace, buf, nbyte), flags, offset))
 
 
 def extpreadv(
     lwp: Lwp, fd: Fd, iovp: Ptr, iovcnt: UInt, flags: IoArg, offset: Off
 ) -> Blocking[int]:
-    return (yield from _read(lwp, fd, _vector(lwp, iovp, iovcnt), flags, offset))
+    return (yield from _read(lwp, fd, vector(lwp.vmspace, iovp, iovcnt), flags, offset))
 
 
 def extpwritev(
     lwp: Lwp, fd: Fd, iovp: Ptr, iovcnt: UInt, flags: IoArg, offset: Off
 ) -> Blocking[int]:
-    return (yield from _write(lwp, fd, _vector(lwp, iovp, iovcnt), flags, offset))
+    return (yield from _write(lwp, fd, vector(lwp.vmspace, iovp, iovcnt), flags, offset))
 
 
 def close(lwp: Lwp, fd: Fd) -> None:
@@ -121,6 +88,21 @@ def closefrom(lwp: Lwp, fd: Fd) -> None:
     if fd < 0:
         raise KernelError(Errno.EINVAL, f"closefrom({fd})")
     lwp.proc.files.close_from(fd)
+
+
+def pipe(lwp: Lwp) -> int:
+    """Return both ends of a new pipe, the second in RDX."""
+    files = lwp.proc.files
+    files.lowest_free(files.lowest_free() + 1)  # EMFILE before anything is open
+    one, other = Pipe.pair(lwp.proc.kernel)
+    first = files.add(File(one, Open.RDWR))
+    lwp.frame.rdx = files.add(File(other, Open.RDWR))
+    return first
+
+
+def shutdown(lwp: Lwp, s: Fd, how: ShutArg) -> None:
+    """End one direction of a socket or a pipe, or both."""
+    lwp.proc.files.get(s).node.shutdown(how)
 
 
 def dup(lwp: Lwp, fd: Fd) -> int:
@@ -207,29 +189,15 @@ def ioctl(lwp: Lwp, fd: Fd, com: Word, data: Ptr) -> None:
         lwp.vmspace.copyout(data, parameter)
 
 
-def _single(lwp: Lwp, buf: int, nbyte: int) -> Uio:
-    if nbyte > _SSIZE_MAX:
-        raise KernelError(Errno.EINVAL, f"{nbyte} bytes")
-    return Uio(lwp.vmspace, [(buf, nbyte)])
-
-
-def _vector(lwp: Lwp, iovp: int, iovcnt: int) -> Uio:
-    if iovcnt > IOV_MAX:
-        raise KernelError(Errno.EMSGSIZE, f"{iovcnt} buffers")
-    raw = lwp.vmspace.copyin(iovp, iovcnt * IOVEC_SIZE)
-    iovecs = (Iovec * iovcnt).from_buffer_copy(raw)
-    uio = Uio(lwp.vmspace, [(iov.iov_base, iov.iov_len) for iov in iovecs])
-    if uio.resid > _SSIZE_MAX:
-        raise KernelError(Errno.EINVAL, f"{uio.resid} bytes")
-    return uio
-
-
 def _read(lwp: Lwp, fd: int, uio: Uio, flags: int = 0, offset: int = -1) -> Blocking[int]:
     """Fill the buffers: to the end of the file, or with what a stream has (kern_preadv)."""
     file = lwp.proc.files.get(fd)
     if not file.readable:
         raise KernelError(Errno.EBADF, "not open for reading")
     at = _position(file, flags, offset)
+    if file.node.takes_uio:
+        transfer = file.node.read_uio(uio, not _nonblocking(file, flags))
+        return (yield from transferred(file, uio, transfer))
     done = 0
     while uio.resid:
         while not file.node.can_read():
@@ -261,6 +229,9 @@ def _write(lwp: Lwp, fd: int, uio: Uio, flags: int = 0, offset: int = -1) -> Blo
     if not file.writable:
         raise KernelError(Errno.EBADF, "not open for writing")
     at = _position(file, flags, offset)
+    if file.node.takes_uio:
+        transfer = file.node.write_uio(uio, not _nonblocking(file, flags))
+        return (yield from sent(lwp, transferred(file, uio, transfer)))
     done = 0
     while uio.resid:
         try:
@@ -285,6 +256,34 @@ def _write(lwp: Lwp, fd: int, uio: Uio, flags: int = 0, offset: int = -1) -> Blo
         if count < len(data):
             break
     return done
+
+
+def transferred(file: File, uio: Uio, transfer: Blocking[T]) -> Blocking[int]:
+    """Carry out `transfer` and return how much of `uio` it has used up.
+
+    What a signal or a wait that is not to be has broken off has been done that far.
+    """
+    wanted = uio.resid
+    file.hold()  # another LWP may close the descriptor meanwhile
+    try:
+        yield from transfer
+    except (KernelError, Restart) as broken:
+        harmless = isinstance(broken, Restart) or broken.errno in _HARMLESS
+        if uio.resid == wanted or not harmless:
+            raise
+    finally:
+        file.drop()
+    return wanted - uio.resid
+
+
+def sent(lwp: Lwp, transfer: Blocking[int]) -> Blocking[int]:
+    """Carry out `transfer`.  SIGPIPE if nobody is there to receive it."""
+    try:
+        return (yield from transfer)
+    except KernelError as refusal:
+        if refusal.errno is Errno.EPIPE:
+            lwpsignal(lwp.proc, lwp, Signal.PIPE)
+        raise
 
 
 def _position(file: File, flags: int, offset: int) -> int | None:

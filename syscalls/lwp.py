@@ -9,7 +9,8 @@ from emu.abi.errno import Errno, KernelError
 from emu.abi.resource import RTP_PRIO_MAX, RtpFunction, Rtprio, RtpType
 from emu.abi.structs import LwpParams
 from emu.abi.usched import NAME_LENGTH, UschedCmd
-from emu.abi.x86 import U64_MASK
+from emu.abi.x86 import U64_MASK, trunc_page
+from emu.kern.fork import fork_return
 from emu.kern.proc import Lwp, Proc
 from emu.kern.sched import Blocking, Restart, Sleep
 from syscalls.args import Int, Ptr, enum_kind
@@ -24,7 +25,8 @@ _US = 1000
 def lwp_create(lwp: Lwp, params: Ptr) -> None:
     """Start an LWP with the caller's registers, but for rip, rsp and rdi; store its number.
 
-    It inherits TLS bases, signal mask, alternate stack and FP state.
+    It inherits TLS bases, signal mask, pending signals, alternate stack and FP state.  The 2011
+    version starts it without a stack too, but then as if it were forked.
     """
     proc, space = lwp.proc, lwp.vmspace
     wanted = space.copyin_struct(params, LwpParams)
@@ -32,17 +34,22 @@ def lwp_create(lwp: Lwp, params: Ptr) -> None:
     if kernel.lwps >= kernel.limits.lwps:
         raise KernelError(Errno.ENOMEM, f"more than {kernel.limits.lwps} LWPs")
     stack = wanted.stack - 8 & U64_MASK
-    space.copyout(stack, bytes(8))  # where the return address would be
     created = lwp.fork(proc)
+    frame = created.saved_frame()
+    frame.rip, frame.rsp, frame.rdi = wanted.func, stack, wanted.arg
     try:
+        try:
+            space.copyout(stack, bytes(8))  # where the return address would be
+        except KernelError:
+            if kernel.abi.thread_stack_checked:
+                raise
+            fork_return(frame)
         for at in (wanted.tid1, wanted.tid2):
             if at:
                 space.copyout(at, created.tid.to_bytes(_INT_SIZE, "little"))
     except KernelError:
         created.forget()
         raise
-    frame = created.saved_frame()
-    frame.rip, frame.rsp, frame.rdi = wanted.func, stack, wanted.arg
     kernel.sched.add(created)
 
 
@@ -66,7 +73,8 @@ def umtx_sleep(lwp: Lwp, ptr: Ptr, value: Int, timeout: Int) -> Blocking[None]:
         raise KernelError(Errno.EBUSY, "the word has changed")
     deadline = lwp.proc.kernel.clock.monotonic_ns() + timeout * _US if timeout else None
     try:
-        woken = yield Sleep((("umtx", pa),), deadline)
+        # The second ends the sleep when the page is copied: the word may now be elsewhere.
+        woken = yield Sleep((("umtx", pa), ("page", trunc_page(pa))), deadline)
     except Restart:
         raise KernelError(Errno.EINTR) from None
     if not woken:

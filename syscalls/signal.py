@@ -9,7 +9,7 @@ from emu.abi.structs import Timespec
 from emu.kern import sendsig
 from emu.kern.proc import Lwp, Proc
 from emu.kern.sched import Blocking, Restart, Sleep
-from emu.kern.sigacts import ALL, UNMASKABLE, SigAction, bit, lowest
+from emu.kern.sigacts import ALL, UNMASKABLE, SigAction, bit
 from emu.kern.signal import forget, ksignal, lwpsignal
 from syscalls.args import Int, JustReturn, Kind, Ptr, enum_kind, signed32
 
@@ -112,16 +112,15 @@ def _wait(lwp: Lwp, members: int, info: int, limit: Timespec | None) -> Blocking
     valid = limit is None or (limit.tv_sec >= 0 and 0 <= limit.tv_nsec < _SECOND)
     if limit is not None and valid:
         deadline = clock.monotonic_ns() + limit.tv_sec * _SECOND + limit.tv_nsec
-    while not (found := (lwp.pending | proc.pending) & members):
+    failure = None
+    while not (signal := _take(lwp, members)):
+        if failure is not None:
+            raise failure
         if not valid:
             raise KernelError(Errno.EINVAL, "timeout")
         if deadline is not None and clock.monotonic_ns() >= deadline:
             raise KernelError(Errno.EAGAIN, "no signal came in time")
-        yield from _sleep_unmasked(lwp, members, deadline)
-    signal = lowest(found)
-    forget_one = bit(signal)
-    lwp.pending &= ~forget_one
-    proc.pending &= ~forget_one
+        failure = yield from _sleep_unmasked(lwp, members, deadline)
     if info:
         try:
             lwp.vmspace.copyout(info, bytes(Siginfo(si_signo=signal)))
@@ -131,28 +130,53 @@ def _wait(lwp: Lwp, members: int, info: int, limit: Timespec | None) -> Blocking
     return signal
 
 
-def _sleep_unmasked(lwp: Lwp, members: int, deadline: int | None) -> Blocking[None]:
-    """Sleep until a signal comes.  That one of `members` is caught does not matter."""
+def _take(lwp: Lwp, members: int) -> int:
+    """Take the first pending signal of `members` that is not to be ignored; 0 if there is none.
+
+    One that stops the process does so.
+    """
+    proc, mask = lwp.proc, lwp.sigmask
+    while found := (lwp.pending | proc.pending) & members:
+        member = found & -found
+        lwp.sigmask = ALL & ~UNMASKABLE & ~member
+        signal = sendsig.cursig(lwp)
+        lwp.sigmask = mask
+        if signal == Signal.KILL:
+            raise KernelError(Errno.EINTR, "SIGKILL")
+        if signal:
+            lwp.pending &= ~member
+            proc.pending &= ~member
+            return signal
+    return 0
+
+
+def _sleep_unmasked(lwp: Lwp, members: int, deadline: int | None) -> Blocking[Exception | None]:
+    """Sleep without `members` in the mask; return what a signal has broken the sleep with."""
     mask = lwp.sigmask
     lwp.sigmask = mask & ~members
     try:
         yield Sleep((lwp.proc.sigacts,), deadline)
-    except (KernelError, Restart) as broken:
-        if not (lwp.pending | lwp.proc.pending) & members:
-            if deadline is not None:
-                raise KernelError(Errno.EINTR) from None  # not again with the whole timeout
-            raise broken
+    except KernelError as broken:
+        return broken
+    except Restart as broken:
+        if deadline is None:
+            return broken
+        return KernelError(Errno.EINTR)  # not again with the whole timeout
     finally:
         lwp.sigmask = mask
+    return None
 
 
 def sigaltstack(lwp: Lwp, ss: Ptr, oss: Ptr) -> None:
     """Set the stack that handlers with SA_ONSTACK get; either pointer may be NULL."""
     altstack, space = lwp.altstack, lwp.vmspace
     new = space.copyin_struct(ss, StackT) if ss else None
-    flags = altstack.flags if altstack.enabled else altstack.flags | SsFlag.DISABLE
-    old = StackT(altstack.sp, altstack.size, flags)
+    if not altstack.enabled:
+        altstack.flags |= SsFlag.DISABLE
+    old = StackT(altstack.sp, altstack.size, altstack.flags)
     if new is not None:
+        if new.ss_flags & ~SsFlag.DISABLE and lwp.proc.kernel.abi.altstack_flags_checked:
+            raise KernelError(Errno.EINVAL, f"flags {new.ss_flags:#x}")
         if new.ss_flags & SsFlag.DISABLE:
             if altstack.in_use:
                 raise KernelError(Errno.EINVAL, "the stack is in use")
@@ -212,8 +236,9 @@ def lwp_kill(lwp: Lwp, pid: Int, tid: Int, signum: SigArg) -> None:
 
 
 def _find(lwp: Lwp, pid: int) -> Proc:
-    proc = lwp.proc.kernel.procs.get(pid)
-    if proc is None:
+    kernel = lwp.proc.kernel
+    proc = kernel.procs.get(pid)
+    if proc is None or not (proc.alive or kernel.abi.zombies_can_be_killed):
         raise KernelError(Errno.ESRCH, f"no process {pid}")
     return proc
 

@@ -15,8 +15,8 @@ from emu.abi.versions import SyscallReturn
 from emu.abi.vkernel import SYSCALL_LENGTH
 from emu.abi.x86 import U32_MASK, U64_MASK
 from emu.kern.proc import Lwp
-from emu.kern.sched import Restart, Sleep
-from emu.kern.sendsig import interruption, signalled
+from emu.kern.sched import Restart
+from emu.kern.sendsig import tsleep
 from emu.kern.signal import lwpsignal
 from syscalls import attr, file, lwp, path, proc, resource, signal, sysctl, time, vm, vmspace
 from syscalls.args import Handler, JustReturn, Kind, signature
@@ -70,6 +70,7 @@ TABLE: Mapping[int, Syscall] = {
     37: Syscall(signal.kill),
     39: Syscall(proc.getppid),
     41: Syscall(file.dup),
+    42: Syscall(file.pipe),
     43: Syscall(proc.getegid),
     47: Syscall(proc.getgid),
     49: Syscall(proc.getlogin),
@@ -106,8 +107,9 @@ TABLE: Mapping[int, Syscall] = {
     123: Syscall(attr.fchown, note="no effect where the host does not let us"),
     124: Syscall(attr.fchmod, note="set-user-id and set-group-id are never set"),
     128: Syscall(path.rename),
-    131: Syscall(file.flock),
+    131: Syscall(file.flock, note="a conflicting lock is EAGAIN, never waited for"),
     132: Syscall(path.mkfifo, note="EOPNOTSUPP: no fifos can be made"),
+    134: Syscall(file.shutdown),
     136: Syscall(path.mkdir),
     137: Syscall(path.rmdir),
     138: Syscall(attr.utimes),
@@ -225,8 +227,8 @@ def dispatch(lwp: Lwp) -> None:
             words[at] = decode(words[at])
         result: Any = call.handler(lwp, *words)
         if type(result) is GeneratorType:
-            lwp.call = result
-            _advance(lwp, None)
+            lwp.call, lwp.sleep = result, None
+            resume(lwp)
             return
         lwp.succeed((result or 0) & U64_MASK)
     except JustReturn:
@@ -234,38 +236,26 @@ def dispatch(lwp: Lwp) -> None:
     except KernelError as refusal:
         lwp.refuse(refusal.errno)
     if lwp.proc.kernel.abi.syscall_return is not SyscallReturn.IRETQ:
-        _sysret(lwp)
+        _return_fast(lwp)
     lwp.cpu.load()
 
 
 def resume(lwp: Lwp) -> None:
-    """Go on with the call that `lwp` has slept in, until it is done or sleeps again."""
-    sleep = lwp.sleep
-    assert sleep is not None
-    _advance(lwp, sleep)
-
-
-def _advance(lwp: Lwp, slept: Sleep | None) -> None:
-    """Run the call to its next sleep or its end; `slept` is the sleep that is over, if any."""
-    call = lwp.call
+    """Run the call that `lwp` is in to its next sleep or its end."""
+    call, sleep = lwp.call, lwp.sleep
     assert call is not None
-    entering = False
     try:
+        if sleep is None:
+            sleep = lwp.sleep = next(call)
         while True:
-            if slept is None:
-                sleep = next(call)
-            elif slept.timed_out:
-                lwp.proc.mailbox = False
-                sleep = call.send(False)
-            elif (broken := _broken(lwp, slept, entering)) is not None:
-                sleep = call.throw(broken)
+            try:
+                woken = tsleep(lwp, sleep)
+            except (KernelError, Restart) as broken:
+                sleep = lwp.sleep = call.throw(broken)
             else:
-                sleep = call.send(True)
-            if not (sleep.interruptible and signalled(lwp)):
-                break
-            slept, entering = sleep, True
-        lwp.proc.kernel.sched.sleep(lwp, sleep)
-        return
+                if woken is None:
+                    return
+                sleep = lwp.sleep = call.send(woken)
     except StopIteration as end:
         lwp.call = None
         lwp.succeed((end.value or 0) & U64_MASK)
@@ -283,18 +273,8 @@ def _advance(lwp: Lwp, slept: Sleep | None) -> None:
         lwp.call = None
         lwp.refuse(refusal.errno)
     if lwp.proc.kernel.abi.syscall_return is not SyscallReturn.IRETQ:
-        _sysret(lwp)
+        _return_fast(lwp)
     lwp.cpu.load()
-
-
-def _broken(lwp: Lwp, sleep: Sleep, entering: bool) -> Exception | None:
-    """Return what a signal ends the sleep with, if one does."""
-    if sleep.interruptible:
-        try:
-            interruption(lwp, entering=entering)
-        except (KernelError, Restart) as broken:
-            return broken
-    return None
 
 
 def nosys(lwp: Lwp, number: int) -> NoReturn:
@@ -309,10 +289,9 @@ def nosys(lwp: Lwp, number: int) -> NoReturn:
     raise KernelError(Errno.EINVAL, f"system call {number}")
 
 
-def _sysret(lwp: Lwp) -> None:
-    """Leave the registers as the fast return path of later versions does."""
-    frame = lwp.frame
-    frame.rcx = frame.rip
-    frame.r11 = frame.rflags
-    if lwp.proc.kernel.abi.syscall_return is SyscallReturn.SYSRET_R10_CLEAR:
-        frame.r10 = 0
+def _return_fast(lwp: Lwp) -> None:
+    """Take the fast way back, unless a signal may come first and want the registers whole."""
+    if lwp.proc.kernel.sched.attention:
+        lwp.returns_fast = True  # userret() decides
+    else:
+        lwp.return_fast()

@@ -45,10 +45,13 @@ def clock_getres(lwp: Lwp, clock_id: ClockIdArg, tp: Ptr) -> None:
 
 
 def nanosleep(lwp: Lwp, rqtp: Ptr, rmtp: Ptr) -> Blocking[None]:
-    """Sleep; EINTR after any signal, with what is left of the time at `rmtp` unless NULL."""
+    """Sleep; EINTR after any signal, with what is left of the time at `rmtp` unless NULL.
+
+    A negative number of seconds is no time at all.
+    """
     space, clock = lwp.vmspace, lwp.proc.kernel.clock
     wanted = space.copyin_struct(rqtp, Timespec)
-    if wanted.tv_sec < 0 or not 0 <= wanted.tv_nsec < _SECOND:
+    if not 0 <= wanted.tv_nsec < _SECOND:
         raise KernelError(Errno.EINVAL, f"{wanted.tv_sec} s and {wanted.tv_nsec} ns")
     deadline = clock.monotonic_ns() + wanted.tv_sec * _SECOND + wanted.tv_nsec
     try:

@@ -467,10 +467,40 @@ def test_versions_differ_in_memory(
         ("USER_CS", 0x2B),
         ("USER_MAX", 0x800000000000),
         ("PSL_T", 0x100),
+        ("SEGV_MAPERR", 1),
+        ("TRAP_TRACE", 2),
+        ("SIG_SETMASK", 3),
+        ("SA_SIGINFO", 0x40),
+        ("SA_HANDLER", 0),
+        ("SA_FLAGS", 8),
+        ("SA_MASK", 12),
+        ("SS_DISABLE", 4),
+        ("SS_SIZE", 8),
+        ("SI_ADDR", 24),
+        ("SI_SIZE", 80),
+        ("MC_FPOWNED_FPU", 0x20001),
+        ("LWP_TID2", 32),
+        ("LWP_PARAMS_SIZE", 40),
     ],
 )
 def test_assembly_knows_the_constants(name: str, value: int) -> None:
     assert abi_symbols(ABI_2011)[name] == value
+
+
+@pytest.mark.parametrize(
+    ("abi", "offsets"),
+    [
+        ("2011", {"SF_UC": 8, "SF_SI": 0x380, "SF_SIZE": 976, "UC_MCONTEXT": 16, "UC_SIZE": 888}),
+        ("2011", {"MC_RDI": 8, "MC_SS": 200, "MC_LEN": 208, "MC_FPREGS": 232, "MC_SIZE": 808}),
+        ("2011", {"UC_LINK": 0x338, "UC_STACK": 0x340}),
+        ("2014", {"SF_UC": 64, "SF_SI": 1472, "SF_SIZE": 1600, "UC_MCONTEXT": 64, "UC_SIZE": 1408}),
+        ("2014", {"MC_RDI": 8, "MC_SS": 200, "MC_LEN": 208, "MC_FPREGS": 256, "MC_SIZE": 1280}),
+        ("2020", {"SF_SIZE": 1600, "MC_SIZE": 1280}),
+    ],
+)
+def test_assembly_knows_what_signal_handlers_are_given(abi: str, offsets: dict[str, int]) -> None:
+    symbols = abi_symbols(VERSIONS[abi])
+    assert {name: symbols[name] for name in offsets} == offsets
 
 
 def test_assembly_knows_the_system_calls() -> None:

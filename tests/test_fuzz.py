@@ -84,6 +84,7 @@ def make(lwp: Lwp, number: int, words: list[int]) -> None:
     """Make the call with these words in registers; it must come back, one way or the other."""
     frame = lwp.frame
     frame.rax = number
+    frame.rflags &= ~1  # a call that is to be made again leaves it as it was
     for at, word in enumerate(words):
         lwp.arguments[at] = word
     began = time.monotonic()

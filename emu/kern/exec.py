@@ -49,7 +49,7 @@ def execve(lwp: Lwp, path: bytes, argv: Sequence[bytes], envp: Sequence[bytes]) 
         shared.drop()
     proc.files.close_for_exec()
     proc.sigacts = proc.sigacts.copy()
-    forget(proc, proc.sigacts.reset_for_exec())
+    forget(proc, proc.sigacts.reset_for_exec(proc.kernel.abi))
     lwp.altstack = AltStack()
     lwp.suspended_mask = None
     proc.name = path.rpartition(b"/")[2].decode(errors="replace")

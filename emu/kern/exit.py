@@ -2,7 +2,7 @@
 
 from emu.abi.errno import Errno, KernelError
 from emu.abi.event import Note
-from emu.abi.signal import SaFlag, Signal
+from emu.abi.signal import SIG_IGN, SaFlag, Signal
 from emu.abi.wait import WAIT_ANY, WAIT_MYPGRP, WCONTINUED_STATUS, Wait, exit_code, stop_code
 from emu.kern import vkernel
 from emu.kern.proc import Lwp, Proc, Usage
@@ -89,7 +89,7 @@ def _end_session(proc: Proc) -> None:
 
 def _tell_parent(proc: Proc) -> None:
     parent = proc.parent
-    if parent is not None and parent.sigacts.child_flags & SaFlag.NOCLDWAIT:
+    if parent is not None and _wants_no_children(parent):
         proc.set_parent(None)
         if not parent.children:
             proc.kernel.sched.wakeup(parent)
@@ -99,6 +99,14 @@ def _tell_parent(proc: Proc) -> None:
         return
     ksignal(parent, Signal.CHLD)
     proc.kernel.sched.wakeup(parent)
+
+
+def _wants_no_children(proc: Proc) -> bool:
+    """Does nobody want to know how this process's children end?"""
+    if proc.sigacts.child_flags & SaFlag.NOCLDWAIT:
+        return True
+    ignored = proc.sigacts.get(Signal.CHLD).handler == SIG_IGN
+    return ignored and proc.kernel.abi.ignored_children_vanish
 
 
 def reap(proc: Proc) -> None:

@@ -2,7 +2,7 @@
 
 A descriptor names a File: one open() of something, with its flags and its position.  A File
 stands on a Node: a regular file or directory (emu.kern.vnode), a stream of the host, a device, a
-kqueue.  Nothing here waits: the system calls do, on `Node.host_fd`.
+kqueue, a pipe, a socket.  What waits here waits as a part of the system call that asked for it.
 """
 
 import fcntl
@@ -16,20 +16,20 @@ from typing import Protocol
 from emu.abi.errno import Errno, KernelError
 from emu.abi.fcntl import O_ACCMODE, OPEN_KEPT, OPEN_SETTABLE, Mode, Open, Seek
 from emu.abi.ioctl import Ioctl
+from emu.abi.pipe import PIPE_BUF
 from emu.abi.structs import Stat, Timespec
 from emu.kern.host import host_errors
 from emu.kern.lockf import Lockf
 from emu.kern.namecache import Nchandle
-from emu.kern.sched import READABLE, WRITABLE, Sleep
+from emu.kern.sched import READABLE, WRITABLE, Blocking, Sleep
 from emu.kern.tty import Tty, input_pending
+from emu.kern.uio import Uio
 from emu.vm.phys import PhysicalMemory
 from emu.vm.vm_object import VmObject
 
 MAX_FILES = 1024
 """How many descriptors a process may have, unless it is told otherwise."""
 MAX_OFFSET = (1 << 63) - 1
-PIPE_BUF = 512
-"""What a pipe takes at once, on every host, when it takes anything."""
 
 # Plain integers: the operators of an IntFlag are a hundred times slower.
 _KEPT = int(OPEN_KEPT)
@@ -42,14 +42,15 @@ class Node(Protocol):
 
     `seekable`: a vnode in the original, with positions.  `signals`: may send SIGIO to an owner.
     `waits`: a read returns what is there, and waits if that is nothing.  `piece`: the most that
-    one write() is given; it must not block when can_write() has said yes.  `inherited`: a child
-    process gets it.
+    one write() is given; it must not block when can_write() has said yes.  `takes_uio`: it is
+    read and written with read_uio() and write_uio().  `inherited`: a child process gets it.
     """
 
     seekable: bool = False
     signals: bool = False
     waits: bool = False
     piece: int = 1 << 20
+    takes_uio: bool = False
     inherited: bool = True
     is_zero_device: bool = False
 
@@ -60,6 +61,14 @@ class Node(Protocol):
     def write(self, offset: int, data: bytes) -> int:
         """Write `data` and return how much of it was taken."""
         raise KernelError(Errno.ENXIO, "cannot be written")
+
+    def read_uio(self, uio: Uio, wait: bool) -> Blocking[None]:
+        """Carry out a whole read.  EAGAIN if it would have to wait and must not."""
+        raise AssertionError("it is read a piece at a time")
+
+    def write_uio(self, uio: Uio, wait: bool) -> Blocking[None]:
+        """Carry out a whole write.  EAGAIN if it would have to wait and must not."""
+        raise AssertionError("it is written a piece at a time")
 
     def can_read(self) -> bool:
         """Would a read return at once?"""
@@ -124,6 +133,10 @@ class Node(Protocol):
     def check_mappable(self) -> None:
         """Raise what mmap answers for this kind of file."""
         raise KernelError(Errno.EINVAL, "cannot be mapped")
+
+    def shutdown(self, how: int) -> None:
+        """End one direction or both (SHUT_*)."""
+        raise KernelError(Errno.EOPNOTSUPP, "only pipes and sockets are shut down")
 
     def close(self, file: "File") -> None:
         """`file` is gone."""

@@ -2,6 +2,7 @@
 
 from emu.abi.errno import Errno, KernelError
 from emu.abi.event import Note
+from emu.abi.frames import Trapframe
 from emu.abi.unistd import Rfork
 from emu.abi.x86 import U64_MASK, Rflags
 from emu.kern.file import FileTable
@@ -41,9 +42,7 @@ def fork1(lwp: Lwp, flags: int) -> Blocking[Proc]:
         sigacts=parent.sigacts if flags & Rfork.SIGSHARE else parent.sigacts.copy(),
     )
     child_lwp = lwp.fork(child)
-    frame = child_lwp.saved_frame()
-    frame.rax, frame.rdx = 0, 1
-    frame.rflags &= U64_MASK & ~Rflags.C
+    fork_return(child_lwp.saved_frame())
     if flags & Rfork.NOWAIT:
         child.set_parent(None)
     child.parent_waits = bool(flags & Rfork.PPWAIT)
@@ -52,6 +51,12 @@ def fork1(lwp: Lwp, flags: int) -> Blocking[Proc]:
     while child.parent_waits:
         yield Sleep(((child, "ppwait"),), interruptible=False)
     return child
+
+
+def fork_return(frame: Trapframe) -> None:
+    """Have a new LWP see fork return 0, with 1 as the second result."""
+    frame.rax, frame.rdx = 0, 1
+    frame.rflags &= U64_MASK & ~Rflags.C
 
 
 def divorce(lwp: Lwp, flags: int) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 
 from emu.abi.frames import TRAPFRAME_SIZE, VEXTFRAME_SIZE, Trapframe, Vextframe
 from emu.abi.resource import Rlimit, RlimitKind, RtpType, default_rlimits
-from emu.abi.versions import AbiVersion
+from emu.abi.versions import AbiVersion, SyscallReturn
 from emu.abi.x86 import U64_MASK, Rflags
 from emu.cpu.engine import CpuEngine
 from emu.kern.clock import Clock
@@ -115,6 +115,11 @@ class Kernel:
 
     def __post_init__(self) -> None:
         self.sched = Scheduler(self.clock)
+        self.phys.on_copy = self._page_copied
+
+    def _page_copied(self, pa: int) -> None:
+        """Whoever sleeps on the page may be somebody to whom it does not belong any more."""
+        self.sched.wakeup(("page", pa))
 
     def new_pid(self) -> int:
         """Return a number that names no process, group or session."""
@@ -311,6 +316,10 @@ class Lwp:
     altstack: AltStack = field(default_factory=AltStack)
     fault: tuple[int, int, str] = (0, 0, "")
     """The last signal that this LWP's own code caused: number, code, explanation."""
+    posted: tuple[int, int] = (0, 0)
+    """Number and code of the last one that had to wait (lwp_sig, lwp_code)."""
+    returns_fast: bool = False
+    """It is on its way back from a system call, but not there yet: see return_fast()."""
     rtprio: tuple[int, int] = (RtpType.NORMAL, 0)
     """Type and priority; only remembered."""
     cpus: frozenset[int] = frozenset()
@@ -342,10 +351,11 @@ class Lwp:
     def fork(self, proc: Proc) -> "Lwp":
         """Return a new LWP of `proc` with this one's registers, which are the live ones.
 
-        It inherits the signal mask and the alternate stack, and is in no vmspace (lwp_fork).
+        It inherits the signal mask, the signals that are pending for this LWP alone and the
+        alternate stack, and is in no vmspace (lwp_fork).
         """
         child = Lwp(proc, self.cpu)
-        child.sigmask = self.sigmask
+        child.sigmask, child.pending = self.sigmask, self.pending
         child.altstack = self.altstack.copy()
         child.rtprio, child.cpus = self.rtprio, self.cpus
         child.save()
@@ -399,3 +409,12 @@ class Lwp:
         frame = self.frame
         frame.rax = errno
         frame.rflags |= _CARRY
+
+    def return_fast(self) -> None:
+        """Leave the registers as the fast way back of later versions does."""
+        self.returns_fast = False
+        frame = self.frame
+        frame.rcx = frame.rip
+        frame.r11 = frame.rflags
+        if self.proc.kernel.abi.syscall_return is SyscallReturn.SYSRET_R10_CLEAR:
+            frame.r10 = 0

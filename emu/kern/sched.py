@@ -58,7 +58,10 @@ class Sleep:
     """Descriptors of the host, each with the poll events that end the sleep."""
     interruptible: bool = True
     """May a signal break it? (PCATCH)"""
+    begun: bool = field(init=False, default=False)
     timed_out: bool = field(init=False, default=False)
+    broken: bool = field(init=False, default=False)
+    """A signal has come while the process was stopped."""
     _callout: "Callout | None" = field(init=False, default=None)
     _watches: "list[Watch]" = field(init=False, default_factory=list)
 

@@ -25,8 +25,8 @@ from emu.abi.x86 import RFLAGS_USERCHANGE, U64_MASK, USER_CS, USER_SS, Pgex, Rfl
 from emu.kern import vkernel
 from emu.kern.exit import exit1
 from emu.kern.proc import Lwp, SignalEvent
-from emu.kern.sched import LwpState, Restart
-from emu.kern.sigacts import ALL, STOP_SIGNALS, TTY_STOP_SIGNALS, UNMASKABLE, SigAction, bit, lowest
+from emu.kern.sched import LwpState, Restart, Sleep
+from emu.kern.sigacts import STOP_SIGNALS, TTY_STOP_SIGNALS, UNMASKABLE, SigAction, bit, lowest
 from emu.kern.signal import lwpsignal, proc_stop
 
 _MAILBOX = int(Pgex.MAILBOX)
@@ -46,8 +46,9 @@ def trapsignal(lwp: Lwp, signal: int, code: int, why: str) -> None:
     _leave_vmspace(lwp)
     member = bit(signal)
     if lwp.proc.sigacts.caught & member and not lwp.sigmask & member:
-        _handler(lwp, signal)
+        _handler(lwp, signal, lwp.sigmask, code)
     else:
+        lwp.posted = (signal, code)
         lwpsignal(lwp.proc, lwp, signal)
 
 
@@ -55,6 +56,9 @@ def userret(lwp: Lwp) -> None:
     """Take the signals that are pending, until there are none or the LWP cannot go on."""
     while lwp.state is LwpState.RUNNING and lwp.proc.alive and (signal := cursig(lwp)):
         postsig(lwp, signal)
+    if lwp.returns_fast and lwp.state is LwpState.RUNNING:
+        lwp.return_fast()
+        lwp.cpu.load()
 
 
 def cursig(lwp: Lwp) -> int:
@@ -81,11 +85,6 @@ def cursig(lwp: Lwp) -> int:
     return 0
 
 
-def signalled(lwp: Lwp) -> bool:
-    """Is there a reason not to fall asleep, or to look at the signals before going on?"""
-    return bool(_deliverable(lwp)) or lwp.proc.mailbox
-
-
 def _deliverable(lwp: Lwp) -> int:
     pending = (lwp.pending | lwp.proc.pending) & ~lwp.sigmask
     # A child that its parent waits for in vfork does not stop.
@@ -100,10 +99,16 @@ def postsig(lwp: Lwp, signal: int) -> None:
     action = lwp.proc.sigacts.get(signal)
     if action.handler == SIG_DFL:
         sigexit(lwp, signal)
-    elif action.flags & SaFlag.MAILBOX and lwp.proc.kernel.abi.mailbox:
+    elif action.flags & SaFlag.MAILBOX:
         _mail(lwp, signal, action)
     else:
-        _handler(lwp, signal)
+        mask = lwp.sigmask if lwp.suspended_mask is None else lwp.suspended_mask
+        lwp.suspended_mask = None
+        code = 0
+        if lwp.posted[0] == signal:
+            code = lwp.posted[1]
+            lwp.posted = (0, 0)
+        _handler(lwp, signal, mask, code)
 
 
 def sigexit(lwp: Lwp, signal: int) -> None:
@@ -119,20 +124,37 @@ def sigexit(lwp: Lwp, signal: int) -> None:
     exit1(proc, signal=signal)
 
 
-def interruption(lwp: Lwp, *, entering: bool) -> None:
-    """Raise what breaks a sleep: KernelError(EINTR) or Restart (tsleep).
+def tsleep(lwp: Lwp, sleep: Sleep) -> bool | None:
+    """Fall asleep or, if that was before, tell how the sleep ended: False for its deadline.
 
-    A signal in its mailbox comes first, but not where the sleep is only being entered.
+    Return None while there is nothing to tell: the LWP sleeps, or its process is stopped.
+    Raise KernelError(EINTR) or Restart if a signal breaks the sleep.  One that is in its mailbox
+    does so too, and is forgotten at the end of any sleep.
     """
     proc = lwp.proc
+    if not sleep.begun:
+        sleep.begun = True
+        signal = cursig(lwp) if sleep.interruptible else 0
+        if proc.stopped and lwp.state is LwpState.STOPPED:
+            return None  # the sleep is over once the process goes on
+        if not signal and not (proc.mailbox and sleep.interruptible):
+            proc.kernel.sched.sleep(lwp, sleep)
+            return None
+    elif sleep.timed_out or not sleep.interruptible:
+        proc.mailbox = False
+        return not sleep.timed_out
+    else:
+        signal = 0 if proc.mailbox else cursig(lwp)
+        if lwp.state is LwpState.STOPPED:
+            return None
     mailbox, proc.mailbox = proc.mailbox, False
-    signal = 0 if mailbox and not entering else cursig(lwp)
     if signal:
         if proc.sigacts.get(signal).flags & SaFlag.RESTART:
             raise Restart
         raise KernelError(Errno.EINTR, f"signal {signal}")
     if mailbox:
         raise KernelError(Errno.EINTR, "a signal is in its mailbox")
+    return True
 
 
 def _take(lwp: Lwp, signal: int) -> None:
@@ -158,22 +180,20 @@ def _mail(lwp: Lwp, signal: int, action: SigAction) -> None:
     proc.mailbox = True
 
 
-def _handler(lwp: Lwp, signal: int) -> None:
-    """Have the program's handler called."""
+def _handler(lwp: Lwp, signal: int, mask: int, code: int) -> None:
+    """Have the program's handler called, and `mask` restored after it."""
     proc = lwp.proc
     proc.kernel.observe_signal(proc, lwp, signal, SignalEvent.HANDLER)
     action = proc.sigacts.get(signal)
     if action.flags & SaFlag.RESETHAND:
         proc.sigacts.reset(signal)
-    mask = lwp.sigmask if lwp.suspended_mask is None else lwp.suspended_mask
-    lwp.suspended_mask = None
     lwp.sigmask |= action.mask
     if not action.flags & SaFlag.NODEFER:
         lwp.sigmask |= bit(signal)
     proc.usage.signals += 1
-    number, code, _ = lwp.fault
-    lwp.fault = (0, 0, "")
-    _sendsig(lwp, action, signal, mask, code if number == signal else 0)
+    if lwp.fault[0] == signal:
+        lwp.fault = (0, 0, "")
+    _sendsig(lwp, action, signal, mask, code)
 
 
 def _sendsig(lwp: Lwp, action: SigAction, signal: int, mask: int, code: int) -> None:
@@ -190,7 +210,7 @@ def _sendsig(lwp: Lwp, action: SigAction, signal: int, mask: int, code: int) -> 
     mcontext = ucontext.uc_mcontext
     mcontext.mc_onstack = altstack.in_use
     mcontext.mc_frame = frame
-    mcontext.mc_len = len(bytes(mcontext))
+    mcontext.mc_len = memoryview(mcontext).nbytes
     if proc.mailbox:
         mcontext.mc_frame.xflags |= _MAILBOX
     mcontext.mc_fpformat = McFpFormat.XMM
@@ -201,7 +221,8 @@ def _sendsig(lwp: Lwp, action: SigAction, signal: int, mask: int, code: int) -> 
         altstack.flags |= SsFlag.ONSTACK
     else:
         stack = frame.rsp - RED_ZONE
-    at = (stack - len(bytes(sigframe))) & ~15 & U64_MASK
+    image = memoryview(sigframe).cast("B")
+    at = (stack - len(image)) & ~15 & U64_MASK
     frame.rdi = signal
     frame.rdx = at + abi.sigframe.sf_uc.offset
     frame.rcx = frame.addr
@@ -214,7 +235,7 @@ def _sendsig(lwp: Lwp, action: SigAction, signal: int, mask: int, code: int) -> 
     else:
         frame.rsi = code
     try:
-        proc.vmspace.copyout(at, bytes(sigframe))
+        proc.vmspace.copyout(at, image)
     except KernelError as refusal:
         lwp.fault = (
             Signal.ILL,
@@ -227,8 +248,11 @@ def _sendsig(lwp: Lwp, action: SigAction, signal: int, mask: int, code: int) -> 
     frame.rip = abi.user_max - PS_STRINGS_SIZE - len(sigcode(abi.sigframe))
     frame.rflags &= ~(Rflags.T | Rflags.D)
     frame.cs, frame.ss = USER_CS, USER_SS
-    lwp.cpu.fp_reset()
-    lwp.cpu.load()
+    lwp.returns_fast = False
+    cpu = lwp.cpu
+    cpu.fp_trap = False
+    cpu.fp_reset()
+    cpu.load()
 
 
 def sigreturn(lwp: Lwp, ucontext_at: int) -> None:
@@ -255,22 +279,39 @@ def sigreturn(lwp: Lwp, ucontext_at: int) -> None:
         raise KernelError(Errno.EINVAL, f"selector {new.cs:#x}")
     lwp.frame_bytes[:] = bytes(new)
     if mcontext.mc_ownedfp == McOwnedFp.NONE:
+        lwp.cpu.fp_trap = False
         lwp.cpu.fp_reset()
     elif mcontext.mc_ownedfp in (McOwnedFp.FPU, McOwnedFp.PCB):
-        lwp.cpu.fp_restore(_sane_fp(bytearray(mcontext.mc_fpregs[:_FXSAVE_SIZE])))
+        _fp_restore(lwp, bytearray(mcontext.mc_fpregs[:_FXSAVE_SIZE]))
     if new.xflags & _MAILBOX and abi.mailbox:
         proc.mailbox = True
     if mcontext.mc_onstack & 1:
         lwp.altstack.flags |= SsFlag.ONSTACK
     else:
         lwp.altstack.flags &= ~SsFlag.ONSTACK
-    lwp.sigmask = int.from_bytes(bytes(ucontext.uc_sigmask), "little") & ALL & ~UNMASKABLE
-    proc.kernel.sched.attention = True
+    lwp.sigmask = int.from_bytes(bytes(ucontext.uc_sigmask), "little") & ~UNMASKABLE
+    if (lwp.pending | proc.pending) & ~lwp.sigmask:
+        proc.kernel.sched.attention = True
     lwp.cpu.load()
 
 
-def _sane_fp(state: bytearray) -> bytes:
-    """Return an FXSAVE image without the MXCSR bits that do not exist."""
-    mxcsr = int.from_bytes(state[_MXCSR_AT : _MXCSR_AT + 4], "little") & _MXCSR_BITS
-    state[_MXCSR_AT : _MXCSR_AT + 4] = mxcsr.to_bytes(4, "little")
-    return bytes(state)
+def _fp_restore(lwp: Lwp, state: bytearray) -> None:
+    """Load an FXSAVE image from a program.  MXCSR bits that do not exist are left out.
+
+    Using such a state is punished: see fp_trap() (npxpop).
+    """
+    mxcsr = int.from_bytes(state[_MXCSR_AT : _MXCSR_AT + 4], "little")
+    state[_MXCSR_AT : _MXCSR_AT + 4] = (mxcsr & _MXCSR_BITS).to_bytes(4, "little")
+    lwp.cpu.fp_restore(bytes(state))
+    lwp.cpu.fp_trap = mxcsr & ~_MXCSR_BITS != 0
+
+
+def fp_trap(lwp: Lwp) -> None:
+    """The LWP uses an FP state that sigreturn has loaded with a wrong MXCSR: SIGFPE (npxdna)."""
+    lwp.cpu.fp_trap = False
+    lwp.fault = (
+        Signal.FPE,
+        0,
+        "in its own vmspace: sigreturn with MXCSR bits that do not exist",
+    )
+    lwpsignal(lwp.proc, lwp, Signal.FPE)

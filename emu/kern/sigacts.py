@@ -15,6 +15,7 @@ from emu.abi.signal import (
     SsFlag,
     default_action,
 )
+from emu.abi.versions import AbiVersion
 
 ALL = (1 << SIG_MAX) - 1
 
@@ -86,13 +87,17 @@ class SigActs:
         self.actions[signal] = replace(self.get(signal), handler=SIG_DFL)
         self._classify(signal)
 
-    def reset_for_exec(self) -> int:
+    def reset_for_exec(self, abi: AbiVersion) -> int:
         """Forget the handlers; return the signals that are now ignored (execsigs)."""
         was_caught = self.caught
         while self.caught:
             self.reset(lowest(self.caught))
-        self.child_flags &= ~SaFlag.NOCLDWAIT
-        return was_caught & self.ignored
+        child = self.get(Signal.CHLD)
+        if child.flags & SaFlag.NOCLDWAIT:
+            self.set(Signal.CHLD, replace(child, flags=child.flags & ~SaFlag.NOCLDWAIT))
+        if abi.ignored_children_vanish and child.handler == SIG_IGN:
+            self.reset(Signal.CHLD)
+        return was_caught & (self.ignored | bit(Signal.CONT))
 
     def _classify(self, signal: int) -> None:
         handler, member = self.get(signal).handler, bit(signal)
@@ -114,8 +119,8 @@ class AltStack:
 
     sp: int = 0
     size: int = 0
-    flags: int = 0
-
+    flags: int = SsFlag.DISABLE
+    """As last set, DISABLE included: it does not say whether the stack is enabled now."""
     enabled: bool = False
 
     @property
