@@ -107,6 +107,8 @@ _POINTERS = {
     "ucontext": {"uc_link"},
 }
 
+_BY_HAND = {"pipe"}  # vkernel.h has it, for its second result
+
 _COUNTED = ("SYS_", "ERRNO_", "SIG")  # these are read as decimal numbers
 
 
@@ -131,8 +133,9 @@ def _lines(abi: AbiVersion) -> Iterator[str]:
     yield ""
     yield "#ifdef VKERNEL_H /* which says how a system call is made */"
     for call in TABLE.values():
-        yield ""
-        yield from _call(call)
+        if call.name not in _BY_HAND:
+            yield ""
+            yield from _call(call)
     yield ""
     yield "#endif /* VKERNEL_H */"
     yield ""

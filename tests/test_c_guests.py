@@ -88,6 +88,7 @@ def test_floating_point_is_exact_across_system_calls(guest: Guest) -> None:
 def test_a_child_has_a_copy_of_everything(guest: Guest) -> None:
     assert guest("processes") == (
         "the child: 41 + 1 is 42\n"
+        "the child says hello\n"
         "it is the child that has ended: 1\n"
         "status 300: it exited with 3\n"
         "the parent: still 41\n"

@@ -6,14 +6,20 @@ int
 main(void)
 {
 	volatile int value = 41;
-	int status;
-	long child = must(sys_fork(), "fork");
+	int ends[2], status;
+	char heard[8] = "";
+	long child;
 
+	must(sys_pipe(ends), "pipe");
+	child = must(sys_fork(), "fork");
 	if (child == 0) {
 		value++;
 		printf("the child: 41 + 1 is %d\n", value);
+		must(sys_write(ends[1], "hello", 5), "write");
 		exit(3);
 	}
+	must(sys_read(ends[0], heard, 5), "read");
+	printf("the child says %s\n", heard);
 	printf("it is the child that has ended: %d\n",
 	    sys_wait4(-1, &status, 0, NULL) == child);
 	printf("status %x: it exited with %d\n", status, status >> 8);
