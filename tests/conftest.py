@@ -208,8 +208,9 @@ def c_guests(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
         nonlocal missing
         kind = optimisation, abi
         if not missing and kind not in built:
-            built[kind] = tmp_path_factory.mktemp("c")
-            missing = make_c_guests(built[kind], f"OPT={optimisation} -Werror", f"ABI={abi}")
+            folder = tmp_path_factory.mktemp("c")
+            missing = make_c_guests(folder, f"OPT={optimisation} -Werror", f"ABI={abi}")
+            built[kind] = folder
         if missing:
             pytest.skip(missing.strip())
         return built[kind]
