@@ -1,6 +1,9 @@
-# A virtual kernel with two CPUs.  Here are its processes and their system calls; their memory is in
-# minivk_memory.inc, the CPUs, the lock and the timer in minivk_cpu.inc, the programs the processes
-# run in minivk_guests.inc.
+# A virtual kernel with two CPUs.  Here are its processes and their system calls; in other files are
+#
+#     minivk_cpu.inc      the CPUs, the lock, the timer
+#     minivk_memory.inc   pages, page tables, page faults
+#     minivk_guests.inc   the programs that the processes run
+#     minivk_report.inc   what it says at the end
 #
 #     vkemu run minivk.s
 #
@@ -86,6 +89,7 @@ WINDOW_HINT = 0x2000000000
 .include "minivk_cpu.inc"
 .include "minivk_memory.inc"
 .include "minivk_guests.inc"
+.include "minivk_report.inc"
 
 start:
     mov rsp, cpus + CPU_SIZE
@@ -453,106 +457,6 @@ process_gone:
     dec qword ptr [process_alive]
     jz wake_all
     ret
-
-# --- The end ---------------------------------------------------------------------------------
-
-# Checks, by number.
-CHECK_COUNT = 1                         # how many processes there were
-CHECK_COPIES = 2                        # pages copied
-CHECK_PAGES = 3                         # pages in use
-CHECK_CPU = 10                          # + number of a CPU that did nothing or was not interrupted
-CHECK_END = 20                          # + pid of a process that did not end as it should
-CHECK_FP = 40                           # + pid of a process for which the FP unit was (not) loaded
-CHECK_SLICES = 60                       # + pid of a process that used up too few or too many
-
-# report: every process has ended.  Say what they did, and check it.
-report:
-    SAY "   pid  program  end             calls  faults  copies  slices  moves  fp loads\n"
-    mov rbp, processes
-    mov r12, [process_count]
-report_next:
-    mov rbx, [rbp + P_PROGRAM]
-    SAY "  %4d  %7s  ", [rbp + P_PID], [rbx + PROGRAM_NAME]
-    mov rdi, [rbp + P_TRAP]
-    call trap_name
-    test rdi, rdi
-    jz report_exit
-    SAY "%14s", rax
-    jmp report_counts
-report_exit:
-    SAY "exit %9d", [rbp + P_STATUS]
-report_counts:
-    SAY "  %5d  %6d  %6d", [rbp + P_CALLS], [rbp + P_FAULTS], [rbp + P_COPIES]
-    SAY "  %6d  %5d  %8d\n", [rbp + P_SLICES], [rbp + P_MOVES], [rbp + P_FP_LOADS]
-    mov rax, [rbp + P_COPIES]
-    add [copies], rax
-    add rbp, P_SIZE
-    dec r12
-    jnz report_next
-
-    SAY "\n   cpu  ticks  switches  fp loads  sleeps\n"
-    mov rbp, cpus
-report_cpu:
-    SAY "  %4d  %5d", [rbp + CPU_NUMBER], [rbp + CPU_TICKS]
-    SAY "  %8d  %8d  %6d\n", [rbp + CPU_SWITCHES], [rbp + CPU_FP_LOADS], [rbp + CPU_SLEEPS]
-    add rbp, CPU_SIZE
-    cmp rbp, cpus_end
-    jb report_cpu
-    SAY "\n  of %d pages at most %d in use, now %d", IMAGE_PAGES, [pages_most], [pages_used]
-    SAY "; the lock was slept for %d times\n", [lock_sleeps]
-
-    CHECK_MEM CHECK_COUNT, process_count, PROCESS_COUNT
-    CHECK_MEM CHECK_COPIES, copies, 1
-    CHECK_MEM CHECK_PAGES, pages_used, 0
-
-    mov rbp, cpus
-check_cpu:
-    mov rbx, [rbp + CPU_NUMBER]
-    add ebx, CHECK_CPU
-    cmp qword ptr [rbp + CPU_TICKS], 0
-    je failed
-    cmp qword ptr [rbp + CPU_SWITCHES], 0
-    je failed
-    add rbp, CPU_SIZE
-    cmp rbp, cpus_end
-    jb check_cpu
-
-    mov rbp, processes
-    mov r12, [process_count]
-check_process:
-    mov r13, [rbp + P_PROGRAM]
-    lea rsi, [r13 + PROGRAM_END]
-    lea rdi, [r13 + PROGRAM_CHILD_END]
-    cmp qword ptr [rbp + P_PARENT], 0
-    cmovne rsi, rdi
-    mov rbx, [rbp + P_PID]
-    add ebx, CHECK_END
-    mov rax, [rbp + P_STATUS]
-    cmp [rsi], rax
-    jne failed
-    mov rax, [rbp + P_TRAP]
-    cmp [rsi + 8], rax
-    jne failed
-    add ebx, CHECK_FP - CHECK_END
-    cmp qword ptr [rbp + P_FP_LOADS], 0
-    setne al
-    cmp [r13 + PROGRAM_FP], al
-    jne failed
-    add ebx, CHECK_SLICES - CHECK_FP
-    mov rax, [rbp + P_LIMIT]
-    test rax, rax
-    jz check_next                       # how many that are depends on the time
-    cmp [rbp + P_SLICES], rax
-    jne failed
-    cmp qword ptr [rbp + TF_RBX], 0     # and in them it did something
-    je failed
-check_next:
-    add rbp, P_SIZE
-    dec r12
-    jnz check_process
-
-    SAY "  everything is as it should be\n"
-    DONE
 
 # panic: a system call of ours was refused.
 panic:
