@@ -7,10 +7,10 @@ from emu.abi.fcntl import AT_FDCWD, MAXPATHLEN, NAME_MAX, At
 from emu.abi.fcntl import Mode as FileMode
 from emu.abi.ioctl import CC_DISABLED
 from emu.abi.mount import Mnt, St
+from emu.abi.pipe import PIPE_BUF
 from emu.abi.structs import TIMEVAL_SIZE, Statfs, Statvfs, Timeval
 from emu.abi.unistd import LINK_MAX, MAX_CANON, MAX_INPUT, Pc
 from emu.abi.x86 import U32_MASK
-from emu.kern.file import PIPE_BUF
 from emu.kern.proc import Lwp
 from syscalls.args import AtArg, DirFd, Fd, Int, Mode, Ptr, Str, enum_kind
 from syscalls.path import copyin_at, copyin_path, follows, vnode_file

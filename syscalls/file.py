@@ -1,33 +1,43 @@
 """Reading and writing, and what else is done with a descriptor.
 
-sys/kern/sys_generic.c, kern_descrip.c and vfs_syscalls.c.  Data moves in pieces: a huge length
-costs nothing until there is that much to move.
+sys/kern/sys_generic.c, kern_descrip.c, sys_pipe.c and vfs_syscalls.c.  Data moves in pieces: a
+huge length costs nothing until there is that much to move.
 """
 
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 from emu.abi.errno import Errno, KernelError
-from emu.abi.fcntl import FD_CLOEXEC, IOV_MAX, Fcntl, Io, Lock, Open, RecordLock, Seek
+from emu.abi.fcntl import FD_CLOEXEC, Fcntl, Io, Lock, Open, RecordLock, Seek
 from emu.abi.ioctl import IOC_IN, IOC_OUT, IOCPARM_MASK, IOCPARM_SHIFT, Ioctl
+from emu.abi.resource import RLIM_INFINITY, RlimitKind
 from emu.abi.signal import Signal
-from emu.abi.structs import IOVEC_SIZE, Flock, Iovec
+from emu.abi.socket import Shut
+from emu.abi.structs import Flock
 from emu.abi.x86 import U32_MASK
 from emu.kern import lockf
 from emu.kern.file import MAX_OFFSET, File
+from emu.kern.job_control import background_read, background_write
+from emu.kern.job_control import ioctl as ttioctl
+from emu.kern.pipe import Pipe
 from emu.kern.proc import Lwp
 from emu.kern.sched import Blocking, Restart
+from emu.kern.sigio import fgetown, fsetown, watch_input
 from emu.kern.signal import lwpsignal
-from emu.vm.vmspace import Vmspace
+from emu.kern.uio import Uio, single, vector
+from emu.kern.vnode import Vnode
 from syscalls.args import Fd, Long, Off, Pad, Ptr, Size, UInt, Word, enum_kind, flags_kind
+
+T = TypeVar("T")
 
 IoArg = Annotated[int, flags_kind(Io, "O_")]
 FcntlArg = Annotated[int, enum_kind(Fcntl, "F_")]
 LockArg = Annotated[int, flags_kind(Lock, "LOCK_")]
 SeekArg = Annotated[int, enum_kind(Seek, "SEEK_")]
+ShutArg = Annotated[int, enum_kind(Shut, "SHUT_")]
 
 PIECE = 1 << 20
 """The most that is moved at a time."""
-_SSIZE_MAX = (1 << 63) - 1
+_HARMLESS = (Errno.EINTR, Errno.EAGAIN)
 _NONBLOCK = int(Open.NONBLOCK)
 _FNONBLOCKING = int(Io.FNONBLOCKING)
 _FRNONBLOCKING = int(Io.FRNONBLOCKING)
@@ -36,80 +46,42 @@ _FOFFSET = int(Io.FOFFSET)
 _FAPPEND = int(Io.FAPPEND)
 
 
-class Uio:
-    """The program's side of a transfer: buffers, used up in order (struct uio)."""
-
-    __slots__ = ("_pieces", "_vmspace", "resid")
-
-    def __init__(self, vmspace: Vmspace, pieces: list[tuple[int, int]]) -> None:
-        self._vmspace = vmspace
-        self._pieces = pieces
-        self._pieces.reverse()
-        self.resid = sum(size for _, size in pieces)
-
-    def put(self, data: bytes) -> None:
-        """Copy `data` out to the program."""
-        at = 0
-        while at < len(data):
-            base, size = self._next(len(data) - at)
-            self._vmspace.copyout(base, data[at : at + size])
-            at += size
-
-    def take(self, limit: int) -> bytes:
-        """Copy in what the program wants written, up to `limit` bytes of it."""
-        wanted = min(limit, self.resid)
-        data = b""
-        while len(data) < wanted:
-            base, size = self._next(wanted - len(data))
-            data += self._vmspace.copyin(base, size)
-        return data
-
-    def _next(self, limit: int) -> tuple[int, int]:
-        """Use up to `limit` bytes of the first buffer with room; return where and how many."""
-        base, size = self._pieces.pop()
-        if size > limit:
-            self._pieces.append((base + limit, size - limit))
-            size = limit
-        self.resid -= size
-        return base, size
-
-
 def read(lwp: Lwp, fd: Fd, buf: Ptr, nbyte: Size) -> Blocking[int]:
-    return (yield from _read(lwp, fd, _single(lwp, buf, nbyte)))
+    return (yield from _read(lwp, fd, single(lwp.vmspace, buf, nbyte)))
 
 
 def write(lwp: Lwp, fd: Fd, buf: Ptr, nbyte: Size) -> Blocking[int]:
-    return (yield from _write(lwp, fd, _single(lwp, buf, nbyte)))
+    return (yield from _write(lwp, fd, single(lwp.vmspace, buf, nbyte)))
 
 
 def readv(lwp: Lwp, fd: Fd, iovp: Ptr, iovcnt: UInt) -> Blocking[int]:
-    return (yield from _read(lwp, fd, _vector(lwp, iovp, iovcnt)))
+    return (yield from _read(lwp, fd, vector(lwp.vmspace, iovp, iovcnt)))
 
 
 def writev(lwp: Lwp, fd: Fd, iovp: Ptr, iovcnt: UInt) -> Blocking[int]:
-    return (yield from _write(lwp, fd, _vector(lwp, iovp, iovcnt)))
+    return (yield from _write(lwp, fd, vector(lwp.vmspace, iovp, iovcnt)))
 
 
 def extpread(lwp: Lwp, fd: Fd, buf: Ptr, nbyte: Size, flags: IoArg, offset: Off) -> Blocking[int]:
     """Read at `offset`, or at the file's position if it is -1."""
-    return (yield from _read(lwp, fd, _single(lwp, buf, nbyte), flags, offset))
+    return (yield from _read(lwp, fd, single(lwp.vmspace, buf, nbyte), flags, offset))
 
 
 def extpwrite(lwp: Lwp, fd: Fd, buf: Ptr, nbyte: Size, flags: IoArg, offset: Off) -> Blocking[int]:
     """Write at `offset`, or at the file's position if it is -1."""
-    return (yield from _write(lwp, fd, _single(lwp, buf, nbyte), flags, offset))
+    return (yield from _write(lwp, fd, single(lwp.vmspace, buf, nbyte), flags, offset))
 
 
 def extpreadv(
     lwp: Lwp, fd: Fd, iovp: Ptr, iovcnt: UInt, flags: IoArg, offset: Off
 ) -> Blocking[int]:
-    return (yield from _read(lwp, fd, _vector(lwp, iovp, iovcnt), flags, offset))
+    return (yield from _read(lwp, fd, vector(lwp.vmspace, iovp, iovcnt), flags, offset))
 
 
 def extpwritev(
     lwp: Lwp, fd: Fd, iovp: Ptr, iovcnt: UInt, flags: IoArg, offset: Off
 ) -> Blocking[int]:
-    return (yield from _write(lwp, fd, _vector(lwp, iovp, iovcnt), flags, offset))
+    return (yield from _write(lwp, fd, vector(lwp.vmspace, iovp, iovcnt), flags, offset))
 
 
 def close(lwp: Lwp, fd: Fd) -> None:
@@ -121,6 +93,21 @@ def closefrom(lwp: Lwp, fd: Fd) -> None:
     if fd < 0:
         raise KernelError(Errno.EINVAL, f"closefrom({fd})")
     lwp.proc.files.close_from(fd)
+
+
+def pipe(lwp: Lwp) -> int:
+    """Return both ends of a new pipe, the second in RDX."""
+    files = lwp.proc.files
+    files.lowest_free(files.lowest_free() + 1)  # EMFILE before anything is open
+    one, other = Pipe.pair(lwp.proc.kernel)
+    first = files.add(File(one, Open.RDWR))
+    lwp.frame.rdx = files.add(File(other, Open.RDWR))
+    return first
+
+
+def shutdown(lwp: Lwp, s: Fd, how: ShutArg) -> None:
+    """End one direction of a socket or a pipe, or both."""
+    lwp.proc.files.get(s).node.shutdown(how)
 
 
 def dup(lwp: Lwp, fd: Fd) -> int:
@@ -180,11 +167,13 @@ def fcntl(lwp: Lwp, fd: Fd, cmd: FcntlArg, arg: Long) -> Blocking[int]:
         case Fcntl.GETFL:
             return files.get(fd).flags
         case Fcntl.SETFL:
-            files.get(fd).set_flags(word)
+            file = files.get(fd)
+            file.set_flags(word)
+            watch_input(lwp.proc.kernel, file)
         case Fcntl.GETOWN:
-            return files.get(fd).get_owner() & U32_MASK
+            return fgetown(files.get(fd)) & U32_MASK
         case Fcntl.SETOWN:
-            files.get(fd).set_owner(word)
+            fsetown(lwp.proc, files.get(fd), word)
         case Fcntl.GETLK | Fcntl.SETLK | Fcntl.SETLKW:
             yield from _record_lock(lwp, fd, cmd, arg)
         case _:
@@ -193,7 +182,7 @@ def fcntl(lwp: Lwp, fd: Fd, cmd: FcntlArg, arg: Long) -> Blocking[int]:
     return 0
 
 
-def ioctl(lwp: Lwp, fd: Fd, com: Word, data: Ptr) -> None:
+def ioctl(lwp: Lwp, fd: Fd, com: Word, data: Ptr) -> Blocking[None]:
     """Control a device.  `com` says how long the parameter is, and which way it goes."""
     files = lwp.proc.files
     file = files.get(fd)
@@ -202,26 +191,16 @@ def ioctl(lwp: Lwp, fd: Fd, com: Word, data: Ptr) -> None:
         return
     size = com >> IOCPARM_SHIFT & IOCPARM_MASK
     parameter = bytearray(lwp.vmspace.copyin(data, size) if com & IOC_IN else size)
-    file.ioctl(com, parameter)
+    match com:
+        case Ioctl.FIOSETOWN:
+            fsetown(lwp.proc, file, int.from_bytes(parameter, "little", signed=True))
+        case Ioctl.FIOGETOWN:
+            parameter[:] = fgetown(file).to_bytes(4, "little", signed=True)
+        case _:
+            yield from ttioctl(lwp, file, com, parameter)
+            watch_input(lwp.proc.kernel, file)
     if com & IOC_OUT and size:
         lwp.vmspace.copyout(data, parameter)
-
-
-def _single(lwp: Lwp, buf: int, nbyte: int) -> Uio:
-    if nbyte > _SSIZE_MAX:
-        raise KernelError(Errno.EINVAL, f"{nbyte} bytes")
-    return Uio(lwp.vmspace, [(buf, nbyte)])
-
-
-def _vector(lwp: Lwp, iovp: int, iovcnt: int) -> Uio:
-    if iovcnt > IOV_MAX:
-        raise KernelError(Errno.EMSGSIZE, f"{iovcnt} buffers")
-    raw = lwp.vmspace.copyin(iovp, iovcnt * IOVEC_SIZE)
-    iovecs = (Iovec * iovcnt).from_buffer_copy(raw)
-    uio = Uio(lwp.vmspace, [(iov.iov_base, iov.iov_len) for iov in iovecs])
-    if uio.resid > _SSIZE_MAX:
-        raise KernelError(Errno.EINVAL, f"{uio.resid} bytes")
-    return uio
 
 
 def _read(lwp: Lwp, fd: int, uio: Uio, flags: int = 0, offset: int = -1) -> Blocking[int]:
@@ -230,12 +209,13 @@ def _read(lwp: Lwp, fd: int, uio: Uio, flags: int = 0, offset: int = -1) -> Bloc
     if not file.readable:
         raise KernelError(Errno.EBADF, "not open for reading")
     at = _position(file, flags, offset)
+    if file.node.takes_uio:
+        transfer = file.node.read_uio(uio, not _nonblocking(file, flags))
+        return (yield from transferred(file, uio, transfer))
     done = 0
     while uio.resid:
-        while not file.node.can_read():
-            if _nonblocking(file, flags):
-                raise KernelError(Errno.EAGAIN, "nothing to read yet")
-            yield file.node.until_readable()
+        if file.node.tty is not None or not file.node.can_read():
+            yield from _until_readable(lwp, file, flags)
         size = min(uio.resid, PIECE)
         data = file.read(size, at)
         try:
@@ -261,18 +241,22 @@ def _write(lwp: Lwp, fd: int, uio: Uio, flags: int = 0, offset: int = -1) -> Blo
     if not file.writable:
         raise KernelError(Errno.EBADF, "not open for writing")
     at = _position(file, flags, offset)
+    if file.node.takes_uio:
+        transfer = file.node.write_uio(uio, not _nonblocking(file, flags))
+        return (yield from sent(lwp, transferred(file, uio, transfer)))
+    if isinstance(file.node, Vnode):
+        _check_size(lwp, file, uio.resid, at, append=bool(flags & _FAPPEND))
     done = 0
-    while uio.resid:
+    data = b""
+    while data or uio.resid:
         try:
-            while not file.node.can_write():
-                if _nonblocking(file, flags):
-                    raise KernelError(Errno.EAGAIN, "no room to write yet")
-                yield file.node.until_writable()
+            if file.node.tty is not None or not file.node.can_write():
+                yield from _until_writable(lwp, file, flags)
         except (KernelError, Restart):
             if done:
                 break
             raise
-        data = uio.take(min(PIECE, file.node.piece))
+        data = data or uio.take(min(PIECE, file.node.piece))
         try:
             count = file.write(data, at, append=bool(flags & _FAPPEND))
         except KernelError as refusal:
@@ -282,9 +266,79 @@ def _write(lwp: Lwp, fd: int, uio: Uio, flags: int = 0, offset: int = -1) -> Blo
         done += count
         if at is not None:
             at += count
-        if count < len(data):
+        data = data[count:]
+        if data and not file.node.waits:
             break
     return done
+
+
+def _check_size(lwp: Lwp, file: File, size: int, at: int | None, *, append: bool) -> None:
+    """Raise EFBIG, and send SIGXFSZ, if the file would get longer than RLIMIT_FSIZE."""
+    limit = lwp.proc.rlimits[RlimitKind.FSIZE].cur
+    if limit == RLIM_INFINITY:
+        return
+    if append or file.flags & Open.APPEND:
+        at = file.node.length()
+    if (file.offset if at is None else at) + size > limit:
+        lwpsignal(lwp.proc, lwp, Signal.XFSZ)
+        raise KernelError(Errno.EFBIG, f"more than {limit} bytes in a file")
+
+
+def _until_readable(lwp: Lwp, file: File, flags: int) -> Blocking[None]:
+    """Wait until there is something to read, or a terminal's patience is at its end."""
+    node = file.node
+    while True:
+        if node.tty is not None:
+            yield from background_read(lwp, node.tty)
+        if node.can_read():
+            return
+        if _nonblocking(file, flags):
+            raise KernelError(Errno.EAGAIN, "nothing to read yet")
+        sleep = node.until_readable()
+        if node.tty is not None and (patience := node.tty.patience()) is not None:
+            sleep.deadline = lwp.proc.kernel.clock.monotonic_ns() + patience
+        if not (yield sleep):
+            return
+
+
+def _until_writable(lwp: Lwp, file: File, flags: int) -> Blocking[None]:
+    node = file.node
+    while True:
+        if node.tty is not None:
+            yield from background_write(lwp, node.tty)
+        if node.can_write():
+            return
+        if _nonblocking(file, flags):
+            raise KernelError(Errno.EAGAIN, "no room to write yet")
+        yield node.until_writable()
+
+
+def transferred(file: File, uio: Uio, transfer: Blocking[T]) -> Blocking[int]:
+    """Carry out `transfer` and return how much of `uio` it has used up.
+
+    What a signal or a wait that is not to be has broken off has been done that far.
+    """
+    wanted = uio.resid
+    file.hold()  # another LWP may close the descriptor meanwhile
+    try:
+        yield from transfer
+    except (KernelError, Restart) as broken:
+        harmless = isinstance(broken, Restart) or broken.errno in _HARMLESS
+        if uio.resid == wanted or not harmless:
+            raise
+    finally:
+        file.drop()
+    return wanted - uio.resid
+
+
+def sent(lwp: Lwp, transfer: Blocking[int]) -> Blocking[int]:
+    """Carry out `transfer`.  SIGPIPE if nobody is there to receive it."""
+    try:
+        return (yield from transfer)
+    except KernelError as refusal:
+        if refusal.errno is Errno.EPIPE:
+            lwpsignal(lwp.proc, lwp, Signal.PIPE)
+        raise
 
 
 def _position(file: File, flags: int, offset: int) -> int | None:

@@ -37,7 +37,7 @@ def sigaction(lwp: Lwp, sig: SigArg, act: Ptr, oact: Ptr) -> None:
     if new is not None:
         if bit(sig) & UNMASKABLE and new.sa_handler != SIG_DFL:
             raise KernelError(Errno.EINVAL, "cannot be caught")
-        lwp.cpu.arm()
+        proc.kernel.arm(lwp.cpu)
         kept = _ALWAYS
         if sig == Signal.CHLD:
             kept |= int(SaFlag.NOCLDSTOP | SaFlag.NOCLDWAIT)
@@ -206,7 +206,7 @@ def kill(lwp: Lwp, pid: Int, signum: SigArg) -> None:
     if not 0 <= signum <= SIG_MAX:
         raise KernelError(Errno.EINVAL, f"signal {signum}")
     if pid > 0:
-        proc = _find(lwp, pid)
+        proc = _find(lwp, pid, signum)
         if signum:
             ksignal(proc, signum)
         return
@@ -214,6 +214,7 @@ def kill(lwp: Lwp, pid: Int, signum: SigArg) -> None:
         targets = [proc for proc in kernel.procs.values() if proc.alive and proc is not lwp.proc]
     else:
         targets = kernel.in_group(-pid or lwp.proc.pgrp.id)
+    targets = [proc for proc in targets if _may_signal(lwp.proc, proc, signum)]
     if not targets:
         raise KernelError(Errno.ESRCH, f"kill {pid}")
     if signum:
@@ -225,7 +226,7 @@ def lwp_kill(lwp: Lwp, pid: Int, tid: Int, signum: SigArg) -> None:
     """Send a signal to one LWP of a process; pid -1 means the caller's."""
     if tid == -1 or not 0 <= signum <= SIG_MAX or pid < -1 or pid == 0:
         raise KernelError(Errno.EINVAL, f"lwp_kill({pid}, {tid}, {signum})")
-    proc = lwp.proc if pid == -1 else _find(lwp, pid)
+    proc = lwp.proc if pid == -1 else _find(lwp, pid, signum)
     target = proc.lwps.get(tid)
     if target is None:
         if not proc.alive:
@@ -235,12 +236,22 @@ def lwp_kill(lwp: Lwp, pid: Int, tid: Int, signum: SigArg) -> None:
         lwpsignal(proc, target, signum)
 
 
-def _find(lwp: Lwp, pid: int) -> Proc:
+def _find(lwp: Lwp, pid: int, signal: int) -> Proc:
+    """Return the process `pid`, which the caller may send `signal` to."""
     kernel = lwp.proc.kernel
     proc = kernel.procs.get(pid)
     if proc is None or not (proc.alive or kernel.abi.zombies_can_be_killed):
         raise KernelError(Errno.ESRCH, f"no process {pid}")
+    if not _may_signal(lwp.proc, proc, signal):
+        raise KernelError(Errno.EPERM, f"process {pid} is somebody else's")
     return proc
+
+
+def _may_signal(sender: Proc, proc: Proc, signal: int) -> bool:
+    """SIGCONT may always be sent within a session (CANSIGNAL)."""
+    return sender.ucred.may_handle(proc.ucred) or (
+        signal == Signal.CONT and proc.pgrp.session is sender.pgrp.session
+    )
 
 
 def _get_set(lwp: Lwp, at: int) -> int:
@@ -254,7 +265,7 @@ def _put_set(lwp: Lwp, at: int, members: int) -> None:
 def _set_mask(lwp: Lwp, mask: int) -> None:
     """Replace the mask; what is pending may have to be looked at, or may have to wait."""
     if mask:
-        lwp.cpu.arm()
+        lwp.proc.kernel.arm(lwp.cpu)
     lwp.sigmask = mask
     if (lwp.pending | lwp.proc.pending) & ~mask:
         lwp.proc.kernel.sched.attention = True

@@ -2,7 +2,7 @@
 
 A descriptor names a File: one open() of something, with its flags and its position.  A File
 stands on a Node: a regular file or directory (emu.kern.vnode), a stream of the host, a device, a
-kqueue.  Nothing here waits: the system calls do, on `Node.host_fd`.
+kqueue, a pipe, a socket.  What waits here waits as a part of the system call that asked for it.
 """
 
 import fcntl
@@ -11,25 +11,33 @@ import select
 from collections.abc import Callable
 from dataclasses import dataclass
 from stat import S_ISREG
-from typing import Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from emu.abi.errno import Errno, KernelError
+from emu.abi.event import Evfilt
 from emu.abi.fcntl import O_ACCMODE, OPEN_KEPT, OPEN_SETTABLE, Mode, Open, Seek
 from emu.abi.ioctl import Ioctl
+from emu.abi.pipe import PIPE_BUF
 from emu.abi.structs import Stat, Timespec
 from emu.kern.host import host_errors
 from emu.kern.lockf import Lockf
 from emu.kern.namecache import Nchandle
-from emu.kern.sched import READABLE, WRITABLE, Sleep
+from emu.kern.sched import READABLE, WRITABLE, Blocking, Sleep
 from emu.kern.tty import Tty, input_pending
+from emu.kern.uio import Uio
 from emu.vm.phys import PhysicalMemory
 from emu.vm.vm_object import VmObject
+
+if TYPE_CHECKING:
+    from emu.kern.edges import Edge
+    from emu.kern.kqueue import Knote
+    from emu.kern.sigio import Sigio
 
 MAX_FILES = 1024
 """How many descriptors a process may have, unless it is told otherwise."""
 MAX_OFFSET = (1 << 63) - 1
-PIPE_BUF = 512
-"""What a pipe takes at once, on every host, when it takes anything."""
+
+_GONE = select.POLLHUP | select.POLLERR | select.POLLNVAL
 
 # Plain integers: the operators of an IntFlag are a hundred times slower.
 _KEPT = int(OPEN_KEPT)
@@ -37,21 +45,37 @@ _SETTABLE = int(OPEN_SETTABLE)
 _APPEND = int(Open.APPEND)
 
 
+class Readiness(NamedTuple):
+    """What a kqueue tells of one direction of a file."""
+
+    ready: bool
+    data: int = 0
+    """Bytes that can be read, or room to write."""
+    ended: bool = False
+    """Nobody is left at the other end."""
+
+
 class Node(Protocol):
     """What a descriptor stands for (struct fileops).  A subclass overrides what it can do.
 
     `seekable`: a vnode in the original, with positions.  `signals`: may send SIGIO to an owner.
     `waits`: a read returns what is there, and waits if that is nothing.  `piece`: the most that
-    one write() is given; it must not block when can_write() has said yes.  `inherited`: a child
-    process gets it.
+    one write() is given; it must not block when can_write() has said yes.  `takes_uio`: it is
+    read and written with read_uio() and write_uio().  `inherited`: a child process gets it.
+    `filters`: what a kqueue can watch of it.  `watchers`: called with NOTE_* by notify().
     """
 
     seekable: bool = False
     signals: bool = False
     waits: bool = False
     piece: int = 1 << 20
+    takes_uio: bool = False
     inherited: bool = True
     is_zero_device: bool = False
+    tty: Tty | None = None
+    """The terminal it is, if it is one."""
+    filters: frozenset[int] = frozenset((Evfilt.READ, Evfilt.WRITE))
+    watchers: tuple[Callable[[int], None], ...] = ()
 
     def read(self, offset: int, size: int) -> bytes:
         """Return at most `size` bytes; none at the end.  `offset` matters where seekable."""
@@ -60,6 +84,14 @@ class Node(Protocol):
     def write(self, offset: int, data: bytes) -> int:
         """Write `data` and return how much of it was taken."""
         raise KernelError(Errno.ENXIO, "cannot be written")
+
+    def read_uio(self, uio: Uio, wait: bool) -> Blocking[None]:
+        """Carry out a whole read.  EAGAIN if it would have to wait and must not."""
+        raise AssertionError("it is read a piece at a time")
+
+    def write_uio(self, uio: Uio, wait: bool) -> Blocking[None]:
+        """Carry out a whole write.  EAGAIN if it would have to wait and must not."""
+        raise AssertionError("it is written a piece at a time")
 
     def can_read(self) -> bool:
         """Would a read return at once?"""
@@ -70,12 +102,32 @@ class Node(Protocol):
         return True
 
     def until_readable(self) -> Sleep:
-        """Return the sleep at the end of which can_read() may be true."""
-        raise AssertionError("a read never waits")
+        """Return the sleep at the end of which can_read() may be true; here it always is."""
+        return Sleep()
 
     def until_writable(self) -> Sleep:
-        """Return the sleep at the end of which can_write() may be true."""
-        raise AssertionError("a write never waits")
+        """Return the sleep at the end of which can_write() may be true; here it always is."""
+        return Sleep()
+
+    def until_signal(self) -> Sleep:
+        """Return the sleep at whose end, and each time it would end, an owner gets SIGIO."""
+        return self.until_readable()
+
+    def input(self, offset: int) -> Readiness:
+        """Return what there is to read at `offset` (EVFILT_READ)."""
+        return Readiness(self.can_read())
+
+    def output(self) -> Readiness:
+        """Return whether there is room to write (EVFILT_WRITE)."""
+        return Readiness(self.can_write())
+
+    def notify(self, note: int) -> None:
+        """Tell whoever watches this file what happened to it (KNOTE).
+
+        What until_readable() and until_writable() wait for is noticed without this.
+        """
+        for watcher in self.watchers:
+            watcher(note)
 
     def length(self) -> int:
         return 0
@@ -125,6 +177,10 @@ class Node(Protocol):
         """Raise what mmap answers for this kind of file."""
         raise KernelError(Errno.EINVAL, "cannot be mapped")
 
+    def shutdown(self, how: int) -> None:
+        """End one direction or both (SHUT_*)."""
+        raise KernelError(Errno.EOPNOTSUPP, "only pipes and sockets are shut down")
+
     def close(self, file: "File") -> None:
         """`file` is gone."""
         return
@@ -133,7 +189,17 @@ class Node(Protocol):
 class File:
     """An open file (struct file).  Made with one reference, for whoever made it."""
 
-    __slots__ = ("flags", "node", "offset", "owner", "readable", "refs", "writable")
+    __slots__ = (
+        "edge",
+        "flags",
+        "knotes",
+        "node",
+        "offset",
+        "readable",
+        "refs",
+        "sigio",
+        "writable",
+    )
 
     def __init__(self, node: Node, flags: int) -> None:
         self.node = node
@@ -141,8 +207,12 @@ class File:
         self.readable = flags & O_ACCMODE != Open.WRONLY
         self.writable = flags & O_ACCMODE != Open.RDONLY
         self.offset = 0
-        self.owner = 0
-        """Who gets SIGIO: a process, or a group as a negative number (F_SETOWN)."""
+        self.sigio: Sigio | None = None
+        """Who gets SIGIO (F_SETOWN)."""
+        self.edge: Edge | None = None
+        """What looks out for input that SIGIO tells of."""
+        self.knotes: list[Knote] = []
+        """What watches a descriptor of this file (f_klist)."""
         self.refs = 1
 
     @property
@@ -196,14 +266,6 @@ class File:
         """Change what F_SETFL may change."""
         self.flags = self.flags & ~_SETTABLE | flags & _SETTABLE
 
-    def set_owner(self, owner: int) -> None:
-        self._check_signals()
-        self.owner = owner
-
-    def get_owner(self) -> int:
-        self._check_signals()
-        return self.owner
-
     def ioctl(self, com: int, data: bytearray) -> None:
         """Carry out `com` on its parameter, in place."""
         word = int.from_bytes(data[:4], "little", signed=True)
@@ -212,10 +274,6 @@ class File:
                 self._set_flag(Open.NONBLOCK, bool(word))
             case Ioctl.FIOASYNC:
                 self._set_flag(Open.ASYNC, bool(word))
-            case Ioctl.FIOSETOWN:
-                self.set_owner(word)
-            case Ioctl.FIOGETOWN:
-                data[:] = self.get_owner().to_bytes(4, "little", signed=True)
             case Ioctl.FIONREAD:
                 data[:] = self.node.pending(self.offset).to_bytes(4, "little")
             case _:
@@ -229,14 +287,17 @@ class File:
         """Give up a reference; with the last one the file is closed."""
         self.refs -= 1
         if self.refs == 0:
+            self.ignore_input()
             self.node.close(self)
+
+    def ignore_input(self) -> None:
+        """Nobody wants SIGIO for this file."""
+        if self.edge is not None:
+            self.edge.cancel()
+            self.edge = None
 
     def _set_flag(self, flag: Open, on: bool) -> None:
         self.set_flags(self.flags | flag if on else self.flags & ~flag)
-
-    def _check_signals(self) -> None:
-        if not self.node.signals:
-            raise KernelError(Errno.ENOTTY, "this file sends no signals")
 
 
 @dataclass(slots=True)
@@ -303,10 +364,15 @@ class FileTable:
     def get(self, fd: int) -> File:
         return self._slot(fd).file
 
+    def terminal(self) -> Tty | None:
+        """Return the terminal among the standard files, if there is one."""
+        ttys = [self._slots[fd].file.node.tty for fd in range(3) if fd in self._slots]
+        return next((tty for tty in ttys if tty is not None), None)
+
     def close(self, fd: int) -> None:
         slot = self._slot(fd)
         del self._slots[fd]
-        self._let_go(slot.file)
+        self._let_go(fd, slot.file)
 
     def close_from(self, lowest: int) -> None:
         """Close every descriptor from `lowest` up."""
@@ -347,7 +413,7 @@ class FileTable:
             before = self._slots.get(new)
             self._slots[new] = _Descriptor(file.hold())
             if before is not None:
-                self._let_go(before.file)
+                self._let_go(new, before.file)
         return new
 
     def close_on_exec(self, fd: int) -> bool:
@@ -356,15 +422,20 @@ class FileTable:
     def set_close_on_exec(self, fd: int, on: bool) -> None:
         self._slot(fd).close_on_exec = on
 
-    def _let_go(self, file: File) -> None:
-        """A descriptor is gone, and with it the record locks, whatever else stands for the file."""
-        file.node.unlock(self)
-        file.drop()
-
     def _check_target(self, fd: int) -> None:
         # The limit itself passes here and is EMFILE later, as in kern_dup().
         if not 0 <= fd <= self.limit:
             raise KernelError(Errno.EINVAL, f"no descriptor {fd}")
+
+    def _let_go(self, fd: int, file: File) -> None:
+        """`fd` stood for `file`, and no longer does.
+
+        The record locks go with it, whatever else stands for the file.
+        """
+        for knote in list(file.knotes):
+            knote.descriptor_closed(self, fd)
+        file.node.unlock(self)
+        file.drop()
 
     def _slot(self, fd: int) -> _Descriptor:
         slot = self._slots.get(fd)
@@ -376,23 +447,19 @@ class FileTable:
 def standard_files() -> FileTable:
     """Return a table with the emulator's own standard input, output and error."""
     table = FileTable()
+    ttys: dict[int, Tty] = {}  # the three are mostly one terminal
     for fd in range(3):
         try:
             access = fcntl.fcntl(fd, fcntl.F_GETFL) & os.O_ACCMODE
         except OSError:
             continue  # the host started the emulator without it: it is closed for the guest too
         flags = {os.O_RDONLY: Open.RDONLY, os.O_WRONLY: Open.WRONLY}.get(access, Open.RDWR)
-        table._slots[fd] = _Descriptor(File(Stream(fd), flags))
+        tty = None
+        if os.isatty(fd):
+            device = os.fstat(fd).st_rdev
+            tty = ttys[device] = ttys.get(device) or Tty(fd)
+        table._slots[fd] = _Descriptor(File(Stream(fd, tty), flags))
     return table
-
-
-def controlling_terminal(files: FileTable) -> Callable[[int], File] | None:
-    """Return what opens the terminal among the standard files, or None if there is none."""
-    for fd in range(3):
-        slot = files._slots.get(fd)
-        if slot is not None and isinstance(slot.file.node, Stream) and slot.file.node.is_terminal:
-            return slot.file.node.open
-    return None
 
 
 class Stream(Node):
@@ -404,23 +471,35 @@ class Stream(Node):
     signals = True
     waits = True
 
-    def __init__(self, fd: int) -> None:
+    def __init__(self, fd: int, tty: Tty | None = None) -> None:
+        self.tty = tty or (Tty(fd) if os.isatty(fd) else None)
         self.host_fd = fd
-        self._tty = Tty(fd) if os.isatty(fd) else None
-        self._opened_again = 0
         if not S_ISREG(os.fstat(fd).st_mode):
             self.piece = PIPE_BUF
+        if self.tty is not None:
+            self.tty.hold()
+            self.host_fd = self.tty.fd
+            if not self.tty.never_blocks:
+                self.piece = 1  # all that a terminal takes for certain
 
     def read(self, offset: int, size: int) -> bytes:
         with host_errors():
-            return os.read(self.host_fd, size)
+            try:
+                return os.read(self.host_fd, size)
+            except BlockingIOError:
+                if self.tty is not None and self.tty.patience() is not None:
+                    return b""
+                raise
 
     def write(self, offset: int, data: bytes) -> int:
         with host_errors():
-            return os.write(self.host_fd, data)
+            try:
+                return os.write(self.host_fd, data)
+            except BlockingIOError:
+                return 0
 
     def can_read(self) -> bool:
-        return self._is_ready(READABLE)
+        return self._is_ready(READABLE) or (self.tty is not None and self.tty.patience() == 0)
 
     def can_write(self) -> bool:
         return self._is_ready(WRITABLE)
@@ -431,15 +510,37 @@ class Stream(Node):
     def until_writable(self) -> Sleep:
         return Sleep(fds=((self.host_fd, WRITABLE),))
 
+    def input(self, offset: int) -> Readiness:
+        found = self._look(READABLE)
+        try:
+            data = input_pending(self.host_fd)
+        except KernelError:
+            data = 0  # /dev/null, for one
+        if self.tty is not None:
+            # An end of file that was typed is one byte in the original.
+            return Readiness(bool(found), max(data, 1) if found else 0, bool(found & _GONE))
+        return Readiness(bool(found), data, bool(found) and (not data or bool(found & _GONE)))
+
+    def output(self) -> Readiness:
+        found = self._look(WRITABLE)
+        is_pipe = self.tty is None and self.piece == PIPE_BUF
+        room = PIPE_BUF if is_pipe and found == WRITABLE else 0
+        return Readiness(bool(found), room, bool(found & _GONE))
+
     def _is_ready(self, events: int) -> bool:
+        return bool(self._look(events))
+
+    def _look(self, events: int) -> int:
+        """Return those of `events` that the descriptor is ready for, and what is wrong with it."""
         poll = select.poll()
         poll.register(self.host_fd, events)
-        return bool(poll.poll(0))
+        ready = poll.poll(0)
+        return ready[0][1] if ready else 0
 
     def stat(self) -> Stat:
         with host_errors():
             result = host_stat(os.fstat(self.host_fd))
-        kind = Mode.FIFO if self._tty is None else Mode.CHR
+        kind = Mode.FIFO if self.tty is None else Mode.CHR
         result.st_mode = result.st_mode & ~Mode.FMT | kind
         result.st_size = 0
         return result
@@ -448,24 +549,13 @@ class Stream(Node):
         return input_pending(self.host_fd)
 
     def ioctl(self, com: int, data: bytearray) -> None:
-        if self._tty is None:
+        if self.tty is None:
             raise KernelError(Errno.ENOTTY, f"ioctl {com:#x}: not a terminal")
-        self._tty.ioctl(com, data)
-
-    @property
-    def is_terminal(self) -> bool:
-        return self._tty is not None
-
-    def open(self, flags: int) -> File:
-        """Return another open file on this stream."""
-        self._opened_again += 1
-        return File(self, flags)
+        self.tty.ioctl(com, data)
 
     def close(self, file: File) -> None:
-        if self._opened_again:
-            self._opened_again -= 1
-        elif self._tty is not None:
-            self._tty.close()
+        if self.tty is not None:
+            self.tty.drop()
 
 
 def host_stat(status: os.stat_result) -> Stat:

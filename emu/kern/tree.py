@@ -53,19 +53,18 @@ class Tree:
         *,
         limit: int | None = None,
         random_bytes: Callable[[int], bytes] = os.urandom,
-        terminal: Callable[[int], File] | None = None,
     ) -> None:
         """Stand on the host directory `root`.
 
-        `limit` is how many bytes the guest may add to it (`emu.kern.disk`), `random_bytes` is
-        what /dev/random gives, and `terminal` opens what /dev/tty stands for.
+        `limit` is how many bytes the guest may add to it (`emu.kern.disk`), and `random_bytes` is
+        what /dev/random gives.
         """
         self._root = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         self._disk = Disk(limit)
         self._scratch: Scratch | None = None
         self._vnodes: dict[Key, Vnode] = {}
         self._namecache = Namecache()
-        self._devices = devices(random_bytes, terminal)
+        self._devices = devices(random_bytes)
         self._fixed = {names[:-1] for names in self._devices}
 
     @classmethod
@@ -74,11 +73,10 @@ class Tree:
         *,
         limit: int | None = None,
         random_bytes: Callable[[int], bytes] = os.urandom,
-        terminal: Callable[[int], File] | None = None,
     ) -> "Tree":
         """Return a private tree with /tmp and /dev that goes away at close(), or at exit."""
         scratch = Scratch()
-        tree = cls(scratch.root, limit=limit, random_bytes=random_bytes, terminal=terminal)
+        tree = cls(scratch.root, limit=limit, random_bytes=random_bytes)
         tree._scratch = scratch
         for name in ("tmp", "dev", "dev/fd"):
             os.mkdir(name, dir_fd=tree._root)
@@ -149,6 +147,11 @@ class Tree:
         """Raise what a lookup of `path` raises, if anything."""
         with self._walk(path, cwd):
             pass
+
+    def full_path(self, path: bytes, cwd: Nchandle) -> bytes:
+        """Return `path` from the root, without links and dots (vn_fullpath)."""
+        with self._walk(path, cwd) as found:
+            return b"/" + b"/".join(found.names)
 
     def truncate(self, path: bytes, cwd: Nchandle, length: int) -> None:
         with self._walk(path, cwd) as found:
@@ -287,6 +290,26 @@ class Tree:
             if not os.access(found.name, os.X_OK, dir_fd=found.at):
                 raise KernelError(Errno.EACCES, str(found))
             return self._namecache.hold(found.names)
+
+    @contextmanager
+    def socket_name(
+        self, path: bytes, cwd: Nchandle, *, create: bool = False
+    ) -> Iterator[tuple[int, bytes]]:
+        """Find a socket, or the place for a new one; return its directory, open, and name.
+
+        What goes on inside makes the new one.
+        """
+        purpose = Purpose.CREATE if create else Purpose.FIND
+        with self._walk(path, cwd, follow=not create, purpose=purpose) as found:
+            if create:
+                if found.exists:
+                    raise KernelError(Errno.EADDRINUSE, str(found))
+                with self._new_name():
+                    yield found.at, found.name
+            elif found.status is None or not stat.S_ISSOCK(found.status.st_mode):
+                raise KernelError(Errno.ENOTSOCK, str(found))
+            else:
+                yield found.at, found.name
 
     def space(self) -> Space:
         with host_errors():
