@@ -16,6 +16,7 @@ from emu.cpu.engine import Exit
 from emu.kern.alarm import Alarm
 from emu.kern.clock import BLOCK_NS, VirtualClock
 from emu.kern.exit import lwp_exit, release
+from emu.kern.itimer import cpu_time_over
 from emu.kern.proc import Lwp, Proc
 from emu.kern.sched import SLICE_NS, LwpState
 from emu.kern.sendsig import userret
@@ -113,6 +114,7 @@ class Machine:
         sched, proc = self._sched, self._proc
         self.lwp.cpu.store()
         sched.charge()
+        self._check_cpu_time()
         while True:
             sched.attention = False
             if self._signals:
@@ -139,6 +141,15 @@ class Machine:
                 break
         self._set_alarm()
         return lwp
+
+    def _check_cpu_time(self) -> None:
+        """Let the timers go off that count the CPU time of whoever had the CPU."""
+        current = self._sched.current
+        if current is None:
+            return
+        due = current.proc.cpu_due
+        if due is not None and current.proc.usage.user_ns >= due:
+            cpu_time_over(current.proc)
 
     def _set_alarm(self) -> None:
         """Have the engine come back in time for the next thing that is due."""

@@ -20,6 +20,7 @@ from emu.kern.job_control import ioctl as ttioctl
 from emu.kern.pipe import Pipe
 from emu.kern.proc import Lwp
 from emu.kern.sched import Blocking, Restart
+from emu.kern.sigio import fgetown, fsetown, watch_input
 from emu.kern.signal import lwpsignal
 from emu.kern.uio import Uio, single, vector
 from syscalls.args import Fd, Long, Off, Pad, Ptr, Size, UInt, Word, enum_kind, flags_kind
@@ -164,11 +165,13 @@ def fcntl(lwp: Lwp, fd: Fd, cmd: FcntlArg, arg: Long) -> Blocking[int]:
         case Fcntl.GETFL:
             return files.get(fd).flags
         case Fcntl.SETFL:
-            files.get(fd).set_flags(word)
+            file = files.get(fd)
+            file.set_flags(word)
+            watch_input(lwp.proc.kernel, file)
         case Fcntl.GETOWN:
-            return files.get(fd).get_owner() & U32_MASK
+            return fgetown(files.get(fd)) & U32_MASK
         case Fcntl.SETOWN:
-            files.get(fd).set_owner(word)
+            fsetown(lwp.proc, files.get(fd), word)
         case Fcntl.GETLK | Fcntl.SETLK | Fcntl.SETLKW:
             yield from _record_lock(lwp, fd, cmd, arg)
         case _:
@@ -186,7 +189,14 @@ def ioctl(lwp: Lwp, fd: Fd, com: Word, data: Ptr) -> Blocking[None]:
         return
     size = com >> IOCPARM_SHIFT & IOCPARM_MASK
     parameter = bytearray(lwp.vmspace.copyin(data, size) if com & IOC_IN else size)
-    yield from ttioctl(lwp, file, com, parameter)
+    match com:
+        case Ioctl.FIOSETOWN:
+            fsetown(lwp.proc, file, int.from_bytes(parameter, "little", signed=True))
+        case Ioctl.FIOGETOWN:
+            parameter[:] = fgetown(file).to_bytes(4, "little", signed=True)
+        case _:
+            yield from ttioctl(lwp, file, com, parameter)
+            watch_input(lwp.proc.kernel, file)
     if com & IOC_OUT and size:
         lwp.vmspace.copyout(data, parameter)
 

@@ -18,7 +18,7 @@ from emu.kern.proc import Lwp
 from emu.kern.sched import Restart
 from emu.kern.sendsig import tsleep
 from emu.kern.signal import lwpsignal
-from syscalls import attr, file, lwp, path, proc, resource, signal, sysctl, time, vm, vmspace
+from syscalls import attr, event, file, lwp, path, proc, resource, signal, sysctl, time, vm, vmspace
 from syscalls.args import Handler, JustReturn, Kind, signature
 
 REGISTER_ARGUMENTS = 6  # rdi rsi rdx r10 r8 r9: the first six words of a trapframe
@@ -94,9 +94,11 @@ TABLE: Mapping[int, Syscall] = {
     78: Syscall(vm.mincore),
     81: Syscall(proc.getpgrp),
     82: Syscall(proc.setpgid),
+    83: Syscall(time.setitimer),
+    86: Syscall(time.getitimer),
     89: Syscall(proc.getdtablesize),
     90: Syscall(file.dup2),
-    92: Syscall(file.fcntl, note="no SIGIO"),
+    92: Syscall(file.fcntl),
     95: Syscall(file.fsync),
     96: Syscall(resource.setpriority, note="remembered; all LWPs take turns"),
     100: Syscall(resource.getpriority),
@@ -104,6 +106,7 @@ TABLE: Mapping[int, Syscall] = {
     117: Syscall(resource.getrusage, note="time, signals, switches; all time is user time"),
     120: Syscall(file.readv),
     121: Syscall(file.writev),
+    122: Syscall(time.settimeofday, note="the clock of this run; files have the host's times"),
     123: Syscall(attr.fchown, note="no effect where the host does not let us"),
     124: Syscall(attr.fchmod, note="set-user-id and set-group-id are never set"),
     128: Syscall(path.rename),
@@ -132,6 +135,7 @@ TABLE: Mapping[int, Syscall] = {
     206: Syscall(attr.futimes),
     207: Syscall(proc.getpgid),
     232: Syscall(time.clock_gettime),
+    233: Syscall(time.clock_settime, note="the clock of this run; files have the host's times"),
     234: Syscall(time.clock_getres),
     240: Syscall(time.nanosleep),
     250: Syscall(vm.minherit),
@@ -153,6 +157,8 @@ TABLE: Mapping[int, Syscall] = {
     344: Syscall(signal.sigreturn),
     345: Syscall(signal.sigtimedwait),
     346: Syscall(signal.sigwaitinfo),
+    362: Syscall(event.kqueue),
+    363: Syscall(event.kevent),
     469: Syscall(lwp.umtx_sleep),
     470: Syscall(lwp.umtx_wakeup),
     472: Syscall(proc.set_tls_area),

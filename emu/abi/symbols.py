@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from enum import IntEnum, IntFlag
 
 from emu.abi.errno import Errno
+from emu.abi.event import Ev, Evfilt, Note
 from emu.abi.fcntl import AT_FDCWD, FD_CLOEXEC, At, Fcntl, Io, Lock, Mode, Open, RecordLock, Seek
 from emu.abi.frames import TRAPFRAME_SIZE, VEXTFRAME_SIZE, Trapframe, Vextframe
 from emu.abi.ioctl import Ioctl
@@ -72,6 +73,9 @@ _PREFIXES: dict[str, type[IntEnum] | type[IntFlag]] = {
     "S_IF": Mode,
     "CLOCK_": ClockId,
     "ITIMER_": Itimer,
+    "EVFILT_": Evfilt,
+    "EV_": Ev,
+    "NOTE_": Note,
     "W": Wait,
     "RF": Rfork,
     "RLIMIT_": RlimitKind,

@@ -14,6 +14,7 @@ from emu.abi.versions import AbiVersion, SyscallReturn
 from emu.abi.x86 import U64_MASK, Rflags
 from emu.cpu.engine import CpuEngine
 from emu.kern.clock import Clock
+from emu.kern.edges import Edges
 from emu.kern.file import FileTable
 from emu.kern.sched import LwpState, Scheduler, Sleep
 from emu.kern.sigacts import AltStack, SigActs
@@ -111,6 +112,7 @@ class Kernel:
     on_arm: Callable[[], None] | None = None
     """Called once, at the first arm()."""
     sched: Scheduler = field(init=False)
+    edges: Edges = field(init=False)
     procs: "dict[int, Proc]" = field(init=False, default_factory=dict)
     """Every process that is not reaped yet, by pid."""
     pgrps: dict[int, Pgrp] = field(init=False, default_factory=dict)
@@ -118,10 +120,13 @@ class Kernel:
     """LWPs of all processes."""
     first: "Proc | None" = field(init=False, default=None)
     """The process that was started from outside; the machine ends with it."""
+    event_timers: int = field(init=False, default=0)
+    """Timers of all kqueues."""
     _next_pid: int = field(init=False, default=FIRST_PID)
 
     def __post_init__(self) -> None:
         self.sched = Scheduler(self.clock)
+        self.edges = Edges(self.sched)
         self.phys.on_copy = self._page_copied
 
     def _page_copied(self, pa: int) -> None:
@@ -220,6 +225,8 @@ class Proc:
     """Called with (NOTE_*, data) when the process forks, executes, exits, or gets a signal."""
     timers: dict[int, Any] = field(init=False, default_factory=dict)
     """Interval timers by ITIMER_*."""
+    cpu_due: int | None = field(init=False, default=None)
+    """The CPU time at which the first of them goes off that count it."""
     _next_tid: int = field(init=False, default=0)
 
     def __post_init__(self) -> None:
