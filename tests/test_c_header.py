@@ -76,6 +76,7 @@ SIZES = {
     "timeval": 16,
     "itimerval": 32,
     "kevent": 32,
+    "pollfd": 8,
     "iovec": 16,
     "stat": 128,
     "flock": 24,
