@@ -160,7 +160,10 @@ TABLE: Mapping[int, Syscall] = {
     345: Syscall(signal.sigtimedwait),
     346: Syscall(signal.sigwaitinfo),
     362: Syscall(event.kqueue),
-    363: Syscall(event.kevent),
+    363: Syscall(
+        event.kevent,
+        note="EVFILT_VNODE knows what guests do, not the host; no EVFILT_AIO and EVFILT_EXCEPT",
+    ),
     469: Syscall(lwp.umtx_sleep),
     470: Syscall(lwp.umtx_wakeup),
     472: Syscall(proc.set_tls_area),
