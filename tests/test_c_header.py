@@ -32,8 +32,8 @@ def compiled(folder: Path, source: str, abi: AbiVersion = ABI_2011) -> str:
 
 @pytest.mark.parametrize("abi", VERSIONS.values(), ids=VERSIONS)
 def test_every_symbol_of_the_assembler_is_defined_once_with_its_value(abi: AbiVersion) -> None:
-    found = re.findall(r"^#define (\w+) (\w+|\(-\d+\))$", c_header(abi), re.MULTILINE)
-    defined = {name: int(value.strip("()"), 0) for name, value in found}
+    found = re.findall(r"^#define (\w+) \(?(-?\w+)\)?$", c_header(abi), re.MULTILINE)
+    defined = {name: int(value, 0) for name, value in found}
     assert len(found) == len(defined)
     assert defined == {**abi_symbols(abi), **SYMBOLS}
 
@@ -46,6 +46,7 @@ def test_numbers_are_written_as_they_are_read() -> None:
         "#define MAP_VPAGETABLE 0x2000",
         "#define EVFILT_TIMER (-7)",
         "#define VPTE_R 4",
+        "#define EVFILT_READ (-1)",
         "#define VPTE_FRAME 0xffffffffff000",
     ):
         assert line in lines
@@ -85,6 +86,12 @@ SIZES = {
     "flock": 24,
     "winsize": 8,
     "termios": 44,
+    "sockaddr_in": 16,
+    "linger": 8,
+    "msghdr": 48,
+    "cmsghdr": 12,
+    "cmsgcred": 84,
+    "sf_hdtr": 32,
     "rlimit": 16,
     "rusage": 144,
     "rtprio": 4,

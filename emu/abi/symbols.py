@@ -73,7 +73,6 @@ _PREFIXES: dict[str, type[IntEnum] | type[IntFlag]] = {
     "SEEK_": Seek,
     "LOCK_": Lock,
     "AT_": At,
-    "S_IF": Mode,
     "CLOCK_": ClockId,
     "ITIMER_": Itimer,
     "EVFILT_": Evfilt,
