@@ -23,7 +23,7 @@ from emu.abi.x86 import (
 from emu.vm.phys import PhysicalMemory
 from emu.vm.pmap import Pmap, View
 from emu.vm.vm_fault import vm_fault
-from emu.vm.vm_map import VmMap, VmMapEntry
+from emu.vm.vm_map import EntryCount, VmMap, VmMapEntry
 from emu.vm.vm_object import AnonymousObject, KernReturn, VmFaultError, VmObject
 
 STACK_STEP = 128 << 10
@@ -44,6 +44,7 @@ class Vmspace:
 
     __slots__ = (
         "_abi",
+        "_count",
         "_grows",
         "_phys",
         "map",
@@ -54,33 +55,47 @@ class Vmspace:
         "writable",
     )
 
-    def __init__(self, phys: PhysicalMemory, abi: AbiVersion, *, grows: bool) -> None:
+    def __init__(
+        self,
+        phys: PhysicalMemory,
+        abi: AbiVersion,
+        *,
+        grows: bool,
+        count: EntryCount | None = None,
+    ) -> None:
+        """`count` is of the map entries of all spaces of a machine; the first one begins it."""
         self._phys = phys
         self._abi = abi
         self._grows = grows  # stacks grow in a process's own space only
         self.refs = 1
         """Processes that share the space."""
         self.user_max = abi.user_max
-        self.map = VmMap(abi.user_max)
+        self._count = count or EntryCount()
+        self.map = VmMap(abi.user_max, self._count)
         self.pmap = Pmap(phys)
         self.readable = self.pmap.readable
         self.writable = self.pmap.writable
 
     def empty(self) -> "Vmspace":
         """Return a new, empty space that a virtual kernel may fill."""
-        return Vmspace(self._phys, self._abi, grows=False)
+        return Vmspace(self._phys, self._abi, grows=False, count=self._count)
 
     def fresh(self) -> "Vmspace":
         """Return a new, empty space for a process's next program."""
-        return Vmspace(self._phys, self._abi, grows=True)
+        return Vmspace(self._phys, self._abi, grows=True, count=self._count)
 
     def fork(self) -> "Vmspace":
         """Return a space for a child: each mapping shared, copied when written, or left out.
 
-        Raise KernelError(ENOMEM), with nothing changed, if there is no frame for it.
+        Raise KernelError(ENOMEM), with nothing changed, if there is no frame for it, or no room
+        for the map entries.
         """
-        child = Vmspace(self._phys, self._abi, grows=self._grows)
-        child.map = self.map.fork()
+        child = Vmspace(self._phys, self._abi, grows=self._grows, count=self._count)
+        try:
+            child.map = self.map.fork()
+        except KernelError:
+            child.destroy()
+            raise
         for entry in self.map:
             if entry.inherit == Inherit.COPY and entry.prot & _WRITE:
                 # Dropped translations would show in the P bit of a later fault (abi 7.5).
@@ -272,7 +287,10 @@ class Vmspace:
         self.map.remove(start, end)
 
     def munmap(self, addr: int, size: int) -> None:
-        """munmap(2), vmspace_munmap: the whole range must be mapped (abi 6.10)."""
+        """munmap(2), vmspace_munmap: the whole range must be mapped (abi 6.10).
+
+        ENOMEM if a hole in a mapping would make too many entries.
+        """
         start, end = self._page_range(addr, size)
         if start == end:
             return
