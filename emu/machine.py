@@ -47,7 +47,7 @@ class Machine:
         self._sched = lwp.proc.kernel.sched
         self._torn = False  # the kernel was broken off in the middle of something
         self._signals: deque[Signal] = deque()
-        self._alarm: Alarm | None = None
+        self._alarm = Alarm(lwp.cpu.kick)
         self._poll_due = False
         self._due: float = 0  # when the virtual clock has something to do
 
@@ -136,11 +136,10 @@ class Machine:
             self._due = float("inf") if deadline is None else deadline
             engine.budget = blocks
             return
-        if deadline is None and not watched and self._alarm is None:
-            return
-        if self._alarm is None:
+        if not self._alarm.used:
+            if deadline is None and not watched:
+                return
             engine.arm()
-            self._alarm = Alarm(engine.kick)
         self._alarm.set(deadline, watched)
 
     # The world outside
@@ -193,8 +192,7 @@ class Machine:
 
     def close(self) -> None:
         """Let go of everything: processes, memory, files, the alarm."""
-        if self._alarm is not None:
-            self._alarm.close()
+        self._alarm.close()
         for proc in list(self._kernel.procs.values()):
             if self._torn:
                 proc.files.drop()
@@ -271,13 +269,17 @@ class Watcher:
                 for number in self._reader.recv(64):
                     if number in self.PASSED:
                         self._machine.signal(Signal[signal.Signals(number).name[3:]])
-            elif self._machine.deaf and self._machine.stopped is None:
+            elif self._machine.stopped is None and not self._overdue:
                 self._machine.nudge()
             elif not self._done:
                 self._machine.stop(STATUS_TIMEOUT)
                 retries += 1
                 if retries == self.RETRIES:
                     signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+
+    @property
+    def _overdue(self) -> bool:
+        return self._deadline is not None and time.monotonic() >= self._deadline
 
     def _patience(self) -> float | None:
         """Return how long to sleep: to the deadline, or to the next try of a kick."""

@@ -20,6 +20,7 @@ import select
 import socket
 from collections import deque
 from collections.abc import Callable, Generator, Hashable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from enum import Enum
 from itertools import count
@@ -130,6 +131,7 @@ class Scheduler:
         self._poll = select.poll()
         self._wake_reader, self._wake_writer = socket.socketpair()
         self._wake_reader.setblocking(False)
+        self._wake_writer.setblocking(False)  # when it is full, idle() will not sleep anyway
         self._poll.register(self._wake_reader, select.POLLIN)
 
     def close(self) -> None:
@@ -349,8 +351,9 @@ class Scheduler:
         self._act(ready)
 
     def wake(self) -> None:
-        """End idle(), now or the next time.  Any thread may call it."""
-        self._wake_writer.send(b"!")
+        """End idle(), now or the next time.  Any thread may call it, even after close()."""
+        with suppress(OSError):
+            self._wake_writer.send(b"!")
 
     def _act(self, ready: list[tuple[int, int]]) -> bool:
         found = False
