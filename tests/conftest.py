@@ -4,7 +4,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -19,7 +19,7 @@ from emu.abi.versions import ABI_2011, AbiVersion
 from emu.abi.x86 import Rflags
 from emu.asm import assemble_text
 from emu.cpu.unicorn_engine import UnicornEngine
-from emu.kern.clock import VirtualClock
+from emu.kern.clock import Clock, VirtualClock
 from emu.kern.file import FileTable
 from emu.kern.proc import Kernel, Lwp, Proc
 from emu.kern.sendsig import userret
@@ -53,23 +53,26 @@ class Booted:
         vkernel_enable: bool = True,
         vmspace_io: bool = False,
         limit: int | None = None,
+        clock: Clock | None = None,
+        argv: Sequence[bytes] = (b"test",),
+        files: FileTable | None = None,
     ) -> None:
         self.told: list[str] = []
         phys = PhysicalMemory(memory)
         kernel = Kernel(
             abi=abi,
             phys=phys,
-            clock=VirtualClock(),
+            clock=clock or VirtualClock(),
             tree=Tree.scratch(limit=limit),
             tell=self.told.append,
             vkernel_enable=vkernel_enable,
             vmspace_io=vmspace_io,
         )
         engine = UnicornEngine(phys)
-        proc = Proc(kernel, Vmspace(phys, abi, grows=True), FileTable())
+        proc = Proc(kernel, Vmspace(phys, abi, grows=True), files or FileTable())
         self.lwp = Lwp(proc, engine)
         code = source if isinstance(source, bytes) else assembled(source, abi)
-        image = load(proc, code, [b"test"], options=LoadOptions(load_addr=LOAD_ADDRESS))
+        image = load(proc, code, argv, options=LoadOptions(load_addr=LOAD_ADDRESS))
         exec_setregs(self.lwp, image)
         self.machine = Machine(self.lwp)
 
@@ -111,6 +114,21 @@ def step(lwp: Lwp) -> None:
     trap.handle(lwp, lwp.cpu.run(lwp.vmspace.pmap.cr3))
     lwp.cpu.store()
     userret(lwp)
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--stress",
+        type=float,
+        default=1.0,
+        metavar="SECONDS",
+        help="how long each stress test runs",
+    )
+
+
+@pytest.fixture
+def stress_seconds(request: pytest.FixtureRequest) -> float:
+    return float(request.config.getoption("--stress"))
 
 
 @pytest.fixture
