@@ -35,6 +35,9 @@ settings.register_profile("vkemu", deadline=None, derandomize="CI" in os.environ
 settings.load_profile("vkemu")
 
 PROJECT = Path(__file__).parent.parent
+DEFAULT_STRESS = 1.0
+LONG = "VKEMU_LONG_FUZZ"
+
 MEMORY = 64 << 20
 LOAD_ADDRESS = 0x400000
 NUMBERS = {call.name: number for number, call in TABLE.items()}
@@ -120,10 +123,22 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--stress",
         type=float,
-        default=1.0,
+        default=DEFAULT_STRESS,
         metavar="SECONDS",
         help="how long each stress test runs",
     )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if config.getoption("--stress") > DEFAULT_STRESS:
+        os.environ[LONG] = "yes"
+
+
+def bounded(examples: int) -> settings:
+    """Settings for a fuzz test: always the same examples, or many more if it is to be stress."""
+    if LONG in os.environ:
+        return settings(max_examples=20 * examples, deadline=None, database=None)
+    return settings(max_examples=examples, deadline=None, database=None, derandomize=True)
 
 
 @pytest.fixture

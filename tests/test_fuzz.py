@@ -5,8 +5,8 @@ from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 
 import pytest
-from conftest import LOAD_ADDRESS, Booted, call
-from hypothesis import given, settings
+from conftest import LOAD_ADDRESS, Booted, bounded, call
+from hypothesis import given
 from hypothesis import strategies as st
 from test_vkernel import (
     GUEST_CODE,
@@ -164,7 +164,7 @@ numbers = st.sampled_from(sorted(TABLE)) | st.integers(0, 560) | st.integers(0, 
 words = st.sampled_from(VALUES) | st.integers(0, (1 << 64) - 1)
 
 
-@settings(max_examples=100, deadline=None, derandomize=True, database=None)
+@bounded(100)
 @given(
     abi=st.sampled_from(sorted(VERSIONS)),
     calls=st.lists(st.tuples(numbers, st.lists(words, min_size=6, max_size=6)), max_size=12),
@@ -221,7 +221,7 @@ def set_registers(lwp: Lwp, values: dict[str, int], rflags: int) -> None:
     lwp.cpu.load()
 
 
-@settings(max_examples=150, deadline=None, derandomize=True, database=None)
+@bounded(150)
 @given(code=code, values=registers, rflags=flags)
 def test_a_process_may_execute_anything(code: bytes, values: dict[str, int], rflags: int) -> None:
     with closing(Booted(b"\x90" + code, memory=8 << 20)) as machine:
@@ -231,7 +231,7 @@ def test_a_process_may_execute_anything(code: bytes, values: dict[str, int], rfl
         assert bool(machine.told) == (machine.lwp.proc.killed_by is not None)
 
 
-@settings(max_examples=150, deadline=None, derandomize=True, database=None)
+@bounded(150)
 @given(code=code, values=registers, rflags=flags, xflags=words, bases=st.tuples(words, words))
 def test_a_guest_may_execute_anything(
     code: bytes, values: dict[str, int], rflags: int, xflags: int, bases: tuple[int, int]
@@ -250,7 +250,7 @@ def test_a_guest_may_execute_anything(
             assert (vk.reflected().cs, vk.reflected().ss) == (0x2B, 0x23)
 
 
-@settings(max_examples=40, deadline=None, derandomize=True, database=None)
+@bounded(40)
 @given(target=words)
 def test_a_guest_may_jump_anywhere(target: int) -> None:
     with closing(Booted(b"\xff\xe0", memory=8 << 20)) as machine:  # jmp rax
