@@ -1,6 +1,7 @@
 """The command `vkemu`: the only place where engine, clock and file tree are chosen."""
 
 import os
+import signal
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack, suppress
@@ -27,6 +28,8 @@ EXTENSIONS = ("vmspace-io",)
 TRACE_EVENTS = ("syscalls", "traps", "faults", "signals")
 
 _USAGE_ERROR = 2
+_INTERRUPTED = 130
+_NOTHING_FOLLOWS = object()  # the command has a process of its own, which ends with it
 _PIPE_WIDTH = 200
 _STDERR = 2
 
@@ -138,6 +141,30 @@ def vkemu() -> None:
 @click.option(
     "--disk", type=ByteSize(), help="How much the guest may add to its tree.  [default: no limit]"
 )
+@click.option(
+    "--ncpu", type=click.IntRange(1, 64), default=1, show_default=True, help="What hw.ncpu says."
+)
+@click.option(
+    "--max-procs",
+    type=click.IntRange(1, 10_000),
+    default=256,
+    show_default=True,
+    help="How many processes there may be.",
+)
+@click.option(
+    "--max-lwps",
+    type=click.IntRange(1, 100_000),
+    default=1024,
+    show_default=True,
+    help="How many threads all of them may have.",
+)
+@click.option(
+    "--max-files",
+    type=click.IntRange(3, 100_000),
+    default=1024,
+    show_default=True,
+    help="How many descriptors a process may have.",
+)
 @abi_option
 @click.option("--ext", type=click.Choice(EXTENSIONS), multiple=True, help="Go beyond the original.")
 @click.option(
@@ -172,6 +199,10 @@ def run(
     root: Path | None,
     memory: int,
     disk: int | None,
+    ncpu: int,
+    max_procs: int,
+    max_lwps: int,
+    max_files: int,
     abi: str,
     ext: tuple[str, ...],
     clock: str,
@@ -185,12 +216,15 @@ def run(
     """Run PROGRAM: a flat binary, a static ELF executable, or assembly source (.s).
 
     The exit status is the guest's; 128+N if signal N ended it; 124 after --timeout.
+
+    Ctrl-C, Ctrl-\\ and Ctrl-Z are the guest's.  A guest that does not listen is ended by the
+    second Ctrl-C if it blocks the first, by the third within a second if it ignores them.
     """
     from emu.cpu.engine import EngineError
     from emu.cpu.unicorn_engine import UnicornEngine
     from emu.kern.clock import HostClock, VirtualClock
-    from emu.kern.file import controlling_terminal, standard_files
-    from emu.kern.proc import Kernel, Lwp, Proc
+    from emu.kern.file import standard_files
+    from emu.kern.proc import Kernel, Limits, Lwp, Proc
     from emu.kern.tree import Tree
     from emu.loader import LoaderError, LoadOptions, exec_setregs, load
     from emu.machine import STATUS_TIMEOUT, Machine, Watcher
@@ -213,10 +247,10 @@ def run(
         image: Path | bytes = program
         if program.suffix == ".s":
             image = _assemble(program, load_addr, version, ()).code
-        terminal = controlling_terminal(files)
         make_tree = partial(Tree, root) if root else Tree.scratch
-        tree = make_tree(limit=disk, random_bytes=_chance(clock, seed), terminal=terminal)
-        stack.enter_context(_closing(tree))
+        tree = stack.enter_context(
+            _closing(make_tree(limit=disk, random_bytes=_chance(clock, seed)))
+        )
         kernel = Kernel(
             abi=version,
             phys=phys,
@@ -225,6 +259,8 @@ def run(
             tell=_tell,
             vkernel_enable=not no_vkernel,
             vmspace_io="vmspace-io" in ext,
+            ncpu=ncpu,
+            limits=Limits(procs=max_procs, lwps=max_lwps, files=max_files),
         )
         try:
             engine = UnicornEngine(phys)
@@ -240,7 +276,7 @@ def run(
             _fail(f"the CPU engine cannot be used here: {error}")
         machine = stack.enter_context(_closing(Machine(lwp)))
         report = _observe(machine, stats, trace, write)
-        with Watcher(machine, timeout):
+        with Watcher(machine, timeout, last=click.get_current_context().obj is _NOTHING_FOLLOWS):
             status = machine.run()
             if machine.stopped == STATUS_TIMEOUT and lwp.proc.alive:
                 _tell(f"still running after {timeout:g} s: ended")
@@ -346,7 +382,9 @@ def header(output: Path | None, abi: str) -> None:
 
 def main() -> NoReturn:
     """The console script."""
-    vkemu(prog_name="vkemu")
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, lambda number, frame: sys.exit(_INTERRUPTED))
+    vkemu(prog_name="vkemu", obj=_NOTHING_FOLLOWS)
     raise AssertionError("click ends the process")
 
 

@@ -15,6 +15,8 @@ from emu.abi.structs import Flock
 from emu.abi.x86 import U32_MASK
 from emu.kern import lockf
 from emu.kern.file import MAX_OFFSET, File
+from emu.kern.job_control import background_read, background_write
+from emu.kern.job_control import ioctl as ttioctl
 from emu.kern.pipe import Pipe
 from emu.kern.proc import Lwp
 from emu.kern.sched import Blocking, Restart
@@ -175,7 +177,7 @@ def fcntl(lwp: Lwp, fd: Fd, cmd: FcntlArg, arg: Long) -> Blocking[int]:
     return 0
 
 
-def ioctl(lwp: Lwp, fd: Fd, com: Word, data: Ptr) -> None:
+def ioctl(lwp: Lwp, fd: Fd, com: Word, data: Ptr) -> Blocking[None]:
     """Control a device.  `com` says how long the parameter is, and which way it goes."""
     files = lwp.proc.files
     file = files.get(fd)
@@ -184,7 +186,7 @@ def ioctl(lwp: Lwp, fd: Fd, com: Word, data: Ptr) -> None:
         return
     size = com >> IOCPARM_SHIFT & IOCPARM_MASK
     parameter = bytearray(lwp.vmspace.copyin(data, size) if com & IOC_IN else size)
-    file.ioctl(com, parameter)
+    yield from ttioctl(lwp, file, com, parameter)
     if com & IOC_OUT and size:
         lwp.vmspace.copyout(data, parameter)
 
@@ -200,10 +202,8 @@ def _read(lwp: Lwp, fd: int, uio: Uio, flags: int = 0, offset: int = -1) -> Bloc
         return (yield from transferred(file, uio, transfer))
     done = 0
     while uio.resid:
-        while not file.node.can_read():
-            if _nonblocking(file, flags):
-                raise KernelError(Errno.EAGAIN, "nothing to read yet")
-            yield file.node.until_readable()
+        if file.node.tty is not None or not file.node.can_read():
+            yield from _until_readable(lwp, file, flags)
         size = min(uio.resid, PIECE)
         data = file.read(size, at)
         try:
@@ -233,17 +233,16 @@ def _write(lwp: Lwp, fd: int, uio: Uio, flags: int = 0, offset: int = -1) -> Blo
         transfer = file.node.write_uio(uio, not _nonblocking(file, flags))
         return (yield from sent(lwp, transferred(file, uio, transfer)))
     done = 0
-    while uio.resid:
+    data = b""
+    while data or uio.resid:
         try:
-            while not file.node.can_write():
-                if _nonblocking(file, flags):
-                    raise KernelError(Errno.EAGAIN, "no room to write yet")
-                yield file.node.until_writable()
+            if file.node.tty is not None or not file.node.can_write():
+                yield from _until_writable(lwp, file, flags)
         except (KernelError, Restart):
             if done:
                 break
             raise
-        data = uio.take(min(PIECE, file.node.piece))
+        data = data or uio.take(min(PIECE, file.node.piece))
         try:
             count = file.write(data, at, append=bool(flags & _FAPPEND))
         except KernelError as refusal:
@@ -253,9 +252,39 @@ def _write(lwp: Lwp, fd: int, uio: Uio, flags: int = 0, offset: int = -1) -> Blo
         done += count
         if at is not None:
             at += count
-        if count < len(data):
+        data = data[count:]
+        if data and not file.node.waits:
             break
     return done
+
+
+def _until_readable(lwp: Lwp, file: File, flags: int) -> Blocking[None]:
+    """Wait until there is something to read, or a terminal's patience is at its end."""
+    node = file.node
+    while True:
+        if node.tty is not None:
+            yield from background_read(lwp, node.tty)
+        if node.can_read():
+            return
+        if _nonblocking(file, flags):
+            raise KernelError(Errno.EAGAIN, "nothing to read yet")
+        sleep = node.until_readable()
+        if node.tty is not None and (patience := node.tty.patience()) is not None:
+            sleep.deadline = lwp.proc.kernel.clock.monotonic_ns() + patience
+        if not (yield sleep):
+            return
+
+
+def _until_writable(lwp: Lwp, file: File, flags: int) -> Blocking[None]:
+    node = file.node
+    while True:
+        if node.tty is not None:
+            yield from background_write(lwp, node.tty)
+        if node.can_write():
+            return
+        if _nonblocking(file, flags):
+            raise KernelError(Errno.EAGAIN, "no room to write yet")
+        yield node.until_writable()
 
 
 def transferred(file: File, uio: Uio, transfer: Blocking[T]) -> Blocking[int]:

@@ -37,7 +37,7 @@ def sigaction(lwp: Lwp, sig: SigArg, act: Ptr, oact: Ptr) -> None:
     if new is not None:
         if bit(sig) & UNMASKABLE and new.sa_handler != SIG_DFL:
             raise KernelError(Errno.EINVAL, "cannot be caught")
-        lwp.cpu.arm()
+        proc.kernel.arm(lwp.cpu)
         kept = _ALWAYS
         if sig == Signal.CHLD:
             kept |= SaFlag.NOCLDSTOP | SaFlag.NOCLDWAIT
@@ -254,7 +254,7 @@ def _put_set(lwp: Lwp, at: int, members: int) -> None:
 def _set_mask(lwp: Lwp, mask: int) -> None:
     """Replace the mask; what is pending may have to be looked at, or may have to wait."""
     if mask:
-        lwp.cpu.arm()
+        lwp.proc.kernel.arm(lwp.cpu)
     lwp.sigmask = mask
     if (lwp.pending | lwp.proc.pending) & ~mask:
         lwp.proc.kernel.sched.attention = True

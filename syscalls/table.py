@@ -78,7 +78,7 @@ TABLE: Mapping[int, Syscall] = {
     53: Syscall(signal.sigaltstack),
     54: Syscall(
         file.ioctl,
-        note="terminal settings and size; FIONREAD, FIONBIO, FIOASYNC, FIOSETOWN, FIOCLEX",
+        note="terminals, but not TIOCSTI; FIONREAD, FIONBIO, FIOASYNC, FIOSETOWN, FIOCLEX",
     ),
     57: Syscall(path.symlink),
     58: Syscall(path.readlink),

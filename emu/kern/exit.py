@@ -84,6 +84,8 @@ def _end_session(proc: Proc) -> None:
     if session.foreground is not None:
         pgsignal(proc.kernel.in_group(session.foreground.id), Signal.HUP)
         session.foreground = None
+    if session.tty is not None:
+        session.tty = session.tty.session = None
     session.leader = None
 
 

@@ -18,6 +18,7 @@ from emu.kern.file import FileTable
 from emu.kern.sched import LwpState, Scheduler, Sleep
 from emu.kern.sigacts import AltStack, SigActs
 from emu.kern.tree import Tree
+from emu.kern.tty import Tty
 from emu.kern.vkernel import VkernelLwp, VkernelProc
 from emu.vm.phys import PhysicalMemory
 from emu.vm.vmspace import Vmspace
@@ -48,8 +49,10 @@ class Session:
 
     sid: int
     leader: "Proc | None"
+    tty: Tty | None = None
+    """The controlling terminal."""
     foreground: "Pgrp | None" = None
-    """The group that the terminal's signals go to, if the session has a terminal."""
+    """The group that the terminal's signals go to."""
     login: bytes = b"root"
 
 
@@ -65,9 +68,9 @@ class Pgrp:
     def orphaned(self) -> bool:
         """Is there nobody outside the group, but in its session, who could continue it?"""
         return not any(
-            proc.parent is not None
-            and proc.parent.pgrp is not self
-            and proc.parent.pgrp.session is self.session
+            proc.kernel.job_control and proc is proc.kernel.first
+            if proc.parent is None
+            else proc.parent.pgrp is not self and proc.parent.pgrp.session is self.session
             for proc in self.members
         )
 
@@ -103,6 +106,10 @@ class Kernel:
     ncpu: int = 1
     limits: Limits = field(default_factory=Limits)
     signal_observers: list[SignalObserver] = field(default_factory=list)
+    job_control: bool = False
+    """The first process is a job of a shell of the host, which continues it once it has stopped."""
+    on_arm: Callable[[], None] | None = None
+    """Called once, at the first arm()."""
     sched: Scheduler = field(init=False)
     procs: "dict[int, Proc]" = field(init=False, default_factory=dict)
     """Every process that is not reaped yet, by pid."""
@@ -129,6 +136,13 @@ class Kernel:
             self._next_pid = pid + 1 if pid < PID_MAX else FIRST_PID
             if pid not in self.procs and pid not in self.pgrps and pid not in taken:
                 return pid
+
+    def arm(self, cpu: CpuEngine) -> None:
+        """A signal from outside may no longer be the end of the guest: it must be interruptible."""
+        cpu.arm()
+        if self.on_arm is not None:
+            on_arm, self.on_arm = self.on_arm, None
+            on_arm()
 
     def observe_signal(
         self, proc: "Proc", lwp: "Lwp | None", signal: int, event: SignalEvent
@@ -195,6 +209,8 @@ class Proc:
     continued: bool = field(init=False, default=False)
     parent_waits: bool = field(init=False, default=False)
     """The parent sleeps in vfork until this process exits or executes a program (P_PPWAIT)."""
+    controlled: bool = field(init=False, default=True)
+    """The session's controlling terminal, if any, is the process's (P_CONTROLT)."""
     executed: bool = field(init=False, default=False)
     """The process has executed a program since it was forked (P_EXEC)."""
     nice: int = 0
@@ -216,9 +232,12 @@ class Proc:
             self.rlimits[RlimitKind.NPROC] = Rlimit(kernel.limits.procs, kernel.limits.procs)
             self.pgrp = Pgrp(self.pid, Session(self.pid, self))
             self.pgrp.session.foreground = self.pgrp
+            if tty := self.files.terminal():
+                self.pgrp.session.tty, tty.session = tty, self.pgrp.session
             kernel.pgrps[self.pid] = self.pgrp
         else:
             self.pgrp = self.parent.pgrp
+            self.controlled = self.parent.controlled
             self.parent.children[self] = None
         self.pgrp.members[self] = None
         if kernel.first is None:
@@ -255,6 +274,7 @@ class Proc:
         self.leave_group()
         self.pgrp = self.kernel.pgrps[self.pid] = Pgrp(self.pid, Session(self.pid, self))
         self.pgrp.members[self] = None
+        self.controlled = False
 
     def leave_group(self) -> None:
         """Leave the group, which goes with its last member."""

@@ -351,7 +351,7 @@ class Scheduler:
         self._act(ready)
 
     def wake(self) -> None:
-        """End idle(), now or the next time.  Any thread may call it, even after close()."""
+        """End idle(), now or the next time.  Any thread may call it, even too late."""
         with suppress(OSError):
             self._wake_writer.send(b"!")
 

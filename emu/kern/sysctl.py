@@ -14,7 +14,6 @@ from emu.abi.structs import Timespec
 from emu.abi.sysctl import OID_AUTO_FIRST, Ctl, CtlFlag, CtlType, Hw, Kern, SysctlMeta
 from emu.abi.x86 import PAGE_SIZE, U32_MASK
 from emu.kern.clock import CPUTIMER_FREQ
-from emu.kern.file import MAX_FILES
 from emu.kern.proc import Proc
 
 Oid = tuple[int, ...]
@@ -175,8 +174,9 @@ VARIABLES = (
     Variable("kern.osrelease", Kern.OSRELEASE, STRING, lambda proc: proc.kernel.abi.osrelease),
     Variable("kern.osrevision", Kern.OSREV, INT, 200708),
     Variable("kern.version", Kern.VERSION, STRING, _version),
-    Variable("kern.maxproc", Kern.MAXPROC, INT, 1),
-    Variable("kern.maxfiles", Kern.MAXFILES, INT, MAX_FILES),
+    Variable("kern.maxproc", Kern.MAXPROC, INT, lambda proc: proc.kernel.limits.procs),
+    Variable("kern.maxfiles", Kern.MAXFILES, INT,
+             lambda proc: proc.kernel.limits.files * proc.kernel.limits.procs),
     Variable("kern.argmax", Kern.ARGMAX, INT, 262144),
     Variable("kern.securelevel", Kern.SECURELVL, INT, -1),
     Variable("kern.hostname", Kern.HOSTNAME, STRING, "vkemu"),
@@ -190,8 +190,10 @@ VARIABLES = (
     Variable("kern.domainname", Kern.NISDOMAINNAME, STRING, ""),
     Variable("kern.osreldate", Kern.OSRELDATE, INT, lambda proc: proc.kernel.abi.osreldate),
     Variable("kern.bootfile", Kern.BOOTFILE, STRING, "/kernel"),
-    Variable("kern.maxfilesperproc", Kern.MAXFILESPERPROC, INT, MAX_FILES),
-    Variable("kern.maxprocperuid", Kern.MAXPROCPERUID, INT, 1),
+    Variable("kern.maxfilesperproc", Kern.MAXFILESPERPROC, INT,
+             lambda proc: proc.kernel.limits.files),
+    Variable("kern.maxprocperuid", Kern.MAXPROCPERUID, INT,
+             lambda proc: proc.kernel.limits.procs),
     Variable("kern.ps_strings", Kern.PS_STRINGS, ULONG,
              lambda proc: proc.kernel.abi.user_max - PS_STRINGS_SIZE),
     Variable("kern.usrstack", Kern.USRSTACK, ULONG, lambda proc: proc.kernel.abi.user_max),

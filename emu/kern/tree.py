@@ -53,19 +53,18 @@ class Tree:
         *,
         limit: int | None = None,
         random_bytes: Callable[[int], bytes] = os.urandom,
-        terminal: Callable[[int], File] | None = None,
     ) -> None:
         """Stand on the host directory `root`.
 
-        `limit` is how many bytes the guest may add to it (`emu.kern.disk`), `random_bytes` is
-        what /dev/random gives, and `terminal` opens what /dev/tty stands for.
+        `limit` is how many bytes the guest may add to it (`emu.kern.disk`), and `random_bytes` is
+        what /dev/random gives.
         """
         self._root = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         self._disk = Disk(limit)
         self._scratch: Scratch | None = None
         self._vnodes: dict[Key, Vnode] = {}
         self._namecache = Namecache()
-        self._devices = devices(random_bytes, terminal)
+        self._devices = devices(random_bytes)
         self._fixed = {names[:-1] for names in self._devices}
 
     @classmethod
@@ -74,11 +73,10 @@ class Tree:
         *,
         limit: int | None = None,
         random_bytes: Callable[[int], bytes] = os.urandom,
-        terminal: Callable[[int], File] | None = None,
     ) -> "Tree":
         """Return a private tree with /tmp and /dev that goes away at close(), or at exit."""
         scratch = Scratch()
-        tree = cls(scratch.root, limit=limit, random_bytes=random_bytes, terminal=terminal)
+        tree = cls(scratch.root, limit=limit, random_bytes=random_bytes)
         tree._scratch = scratch
         for name in ("tmp", "dev", "dev/fd"):
             os.mkdir(name, dir_fd=tree._root)
