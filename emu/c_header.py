@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from ctypes import (
     Array,
     Structure,
+    c_char,
     c_int16,
     c_int32,
     c_int64,
@@ -20,6 +21,7 @@ from ctypes import (
 from typing import Any
 
 from emu.abi.frames import TlsInfo, Trapframe, Vextframe
+from emu.abi.resource import RlimitStruct, Rtprio, Rusage
 from emu.abi.sigframe import (
     Mcontext2011,
     Mcontext2014,
@@ -37,6 +39,8 @@ from emu.abi.structs import (
     Itimerval,
     LwpParams,
     Stat,
+    Statfs,
+    Statvfs,
     Termios,
     Timespec,
     Timeval,
@@ -56,9 +60,14 @@ _STRUCTURES: _Structures = {
     Itimerval: "itimerval",
     Iovec: "iovec",
     Stat: "stat",
+    Statfs: "statfs",
+    Statvfs: "statvfs",
     Flock: "flock",
     Winsize: "winsize",
     Termios: "termios",
+    RlimitStruct: "rlimit",
+    Rusage: "rusage",
+    Rtprio: "rtprio",
     LwpParams: "lwp_params",
     TlsInfo: "tls_info",
     Trapframe: "trapframe",
@@ -77,6 +86,7 @@ _CONTEXTS: dict[type[Structure], _Structures] = {
 _PREFIXES = {"trapframe": "tf_", "vextframe": "vx_"}
 
 _SCALARS: dict[type[Any], str] = {
+    c_char: "char",
     c_ubyte: "uint8_t",
     c_int16: "int16_t",
     c_uint16: "uint16_t",
@@ -96,6 +106,8 @@ _POINTERS = {
     "sigaltstack": {"ss_sp"},
     "ucontext": {"uc_link"},
 }
+
+_BY_HAND = {"pipe"}  # vkernel.h has it, for its second result
 
 _COUNTED = ("SYS_", "ERRNO_", "SIG")  # these are read as decimal numbers
 
@@ -121,8 +133,9 @@ def _lines(abi: AbiVersion) -> Iterator[str]:
     yield ""
     yield "#ifdef VKERNEL_H /* which says how a system call is made */"
     for call in TABLE.values():
-        yield ""
-        yield from _call(call)
+        if call.name not in _BY_HAND:
+            yield ""
+            yield from _call(call)
     yield ""
     yield "#endif /* VKERNEL_H */"
     yield ""

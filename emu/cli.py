@@ -167,6 +167,7 @@ def vkemu() -> None:
 )
 @abi_option
 @click.option("--ext", type=click.Choice(EXTENSIONS), multiple=True, help="Go beyond the original.")
+@click.option("--net", type=click.Choice(["loopback"]), help="Let the guest use 127.0.0.0/8.")
 @click.option(
     "--clock",
     type=click.Choice(["host", "virtual"]),
@@ -205,6 +206,7 @@ def run(
     max_files: int,
     abi: str,
     ext: tuple[str, ...],
+    net: str | None,
     clock: str,
     seed: int | None,
     timeout: float | None,
@@ -261,6 +263,7 @@ def run(
             vmspace_io="vmspace-io" in ext,
             ncpu=ncpu,
             limits=Limits(procs=max_procs, lwps=max_lwps, files=max_files),
+            net=net is not None,
         )
         try:
             engine = UnicornEngine(phys)

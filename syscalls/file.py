@@ -9,6 +9,7 @@ from typing import Annotated, TypeVar
 from emu.abi.errno import Errno, KernelError
 from emu.abi.fcntl import FD_CLOEXEC, Fcntl, Io, Lock, Open, RecordLock, Seek
 from emu.abi.ioctl import IOC_IN, IOC_OUT, IOCPARM_MASK, IOCPARM_SHIFT, Ioctl
+from emu.abi.resource import RLIM_INFINITY, RlimitKind
 from emu.abi.signal import Signal
 from emu.abi.socket import Shut
 from emu.abi.structs import Flock
@@ -20,8 +21,10 @@ from emu.kern.job_control import ioctl as ttioctl
 from emu.kern.pipe import Pipe
 from emu.kern.proc import Lwp
 from emu.kern.sched import Blocking, Restart
+from emu.kern.sigio import fgetown, fsetown, watch_input
 from emu.kern.signal import lwpsignal
 from emu.kern.uio import Uio, single, vector
+from emu.kern.vnode import Vnode
 from syscalls.args import Fd, Long, Off, Pad, Ptr, Size, UInt, Word, enum_kind, flags_kind
 
 T = TypeVar("T")
@@ -164,11 +167,13 @@ def fcntl(lwp: Lwp, fd: Fd, cmd: FcntlArg, arg: Long) -> Blocking[int]:
         case Fcntl.GETFL:
             return files.get(fd).flags
         case Fcntl.SETFL:
-            files.get(fd).set_flags(word)
+            file = files.get(fd)
+            file.set_flags(word)
+            watch_input(lwp.proc.kernel, file)
         case Fcntl.GETOWN:
-            return files.get(fd).get_owner() & U32_MASK
+            return fgetown(files.get(fd)) & U32_MASK
         case Fcntl.SETOWN:
-            files.get(fd).set_owner(word)
+            fsetown(lwp.proc, files.get(fd), word)
         case Fcntl.GETLK | Fcntl.SETLK | Fcntl.SETLKW:
             yield from _record_lock(lwp, fd, cmd, arg)
         case _:
@@ -186,7 +191,14 @@ def ioctl(lwp: Lwp, fd: Fd, com: Word, data: Ptr) -> Blocking[None]:
         return
     size = com >> IOCPARM_SHIFT & IOCPARM_MASK
     parameter = bytearray(lwp.vmspace.copyin(data, size) if com & IOC_IN else size)
-    yield from ttioctl(lwp, file, com, parameter)
+    match com:
+        case Ioctl.FIOSETOWN:
+            fsetown(lwp.proc, file, int.from_bytes(parameter, "little", signed=True))
+        case Ioctl.FIOGETOWN:
+            parameter[:] = fgetown(file).to_bytes(4, "little", signed=True)
+        case _:
+            yield from ttioctl(lwp, file, com, parameter)
+            watch_input(lwp.proc.kernel, file)
     if com & IOC_OUT and size:
         lwp.vmspace.copyout(data, parameter)
 
@@ -232,6 +244,8 @@ def _write(lwp: Lwp, fd: int, uio: Uio, flags: int = 0, offset: int = -1) -> Blo
     if file.node.takes_uio:
         transfer = file.node.write_uio(uio, not _nonblocking(file, flags))
         return (yield from sent(lwp, transferred(file, uio, transfer)))
+    if isinstance(file.node, Vnode):
+        _check_size(lwp, file, uio.resid, at, append=bool(flags & _FAPPEND))
     done = 0
     data = b""
     while data or uio.resid:
@@ -256,6 +270,18 @@ def _write(lwp: Lwp, fd: int, uio: Uio, flags: int = 0, offset: int = -1) -> Blo
         if data and not file.node.waits:
             break
     return done
+
+
+def _check_size(lwp: Lwp, file: File, size: int, at: int | None, *, append: bool) -> None:
+    """Raise EFBIG, and send SIGXFSZ, if the file would get longer than RLIMIT_FSIZE."""
+    limit = lwp.proc.rlimits[RlimitKind.FSIZE].cur
+    if limit == RLIM_INFINITY:
+        return
+    if append or file.flags & Open.APPEND:
+        at = file.node.length()
+    if (file.offset if at is None else at) + size > limit:
+        lwpsignal(lwp.proc, lwp, Signal.XFSZ)
+        raise KernelError(Errno.EFBIG, f"more than {limit} bytes in a file")
 
 
 def _until_readable(lwp: Lwp, file: File, flags: int) -> Blocking[None]:

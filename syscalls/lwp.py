@@ -11,9 +11,10 @@ from emu.abi.structs import LwpParams
 from emu.abi.usched import NAME_LENGTH, UschedCmd
 from emu.abi.x86 import U64_MASK, trunc_page
 from emu.kern.fork import fork_return
-from emu.kern.proc import Lwp, Proc
+from emu.kern.proc import Lwp
 from emu.kern.sched import Blocking, Restart, Sleep
 from syscalls.args import Int, Ptr, enum_kind
+from syscalls.resource import find
 
 RtpArg = Annotated[int, enum_kind(RtpFunction, "RTP_")]
 UschedArg = Annotated[int, enum_kind(UschedCmd, "USCHED_")]
@@ -99,27 +100,29 @@ def lwp_rtprio(lwp: Lwp, function: RtpArg, pid: Int, tid: Int, rtp: Ptr) -> None
     wanted = lwp.vmspace.copyin_struct(rtp, Rtprio)
     if pid < 0:
         raise KernelError(Errno.EINVAL, f"pid {pid}")
-    proc = _process(lwp, pid)
+    proc = find(lwp, pid)
     if tid < -1:
         raise KernelError(Errno.EINVAL, f"LWP {tid}")
     target = lwp if tid == -1 else proc.lwps.get(tid)
     if target is None:
         raise KernelError(Errno.ESRCH, f"no LWP {tid}")
-    _rtprio(lwp, function, target, wanted, rtp)
+    _rtprio(lwp, function, target, wanted, rtp, own=pid == 0)
 
 
 def rtprio(lwp: Lwp, function: RtpArg, pid: Int, rtp: Ptr) -> None:
     """Look at or set the priority of a process's first LWP; see lwp_rtprio."""
     wanted = lwp.vmspace.copyin_struct(rtp, Rtprio)
-    target = next(iter(_process(lwp, pid).lwps.values()))
-    _rtprio(lwp, function, target, wanted, rtp)
+    target = next(iter(find(lwp, pid).lwps.values()))
+    _rtprio(lwp, function, target, wanted, rtp, own=pid == 0)
 
 
-def _rtprio(lwp: Lwp, function: int, target: Lwp, wanted: Rtprio, rtp: int) -> None:
+def _rtprio(lwp: Lwp, function: int, target: Lwp, wanted: Rtprio, rtp: int, *, own: bool) -> None:
     match function:
         case RtpFunction.LOOKUP:
             lwp.vmspace.copyout(rtp, bytes(Rtprio(*target.rtprio)))
         case RtpFunction.SET:
+            if not own or wanted.type in (RtpType.REALTIME, RtpType.FIFO):
+                lwp.proc.ucred.check_root("such a priority")
             if wanted.type not in RtpType.__members__.values() or wanted.prio > RTP_PRIO_MAX:
                 raise KernelError(Errno.EINVAL, f"priority {wanted.type}, {wanted.prio}")
             target.rtprio = wanted.type, wanted.prio
@@ -167,10 +170,3 @@ def _cpu(lwp: Lwp, data: int, size: int) -> int:
 def _check_int(size: int) -> None:
     if size != _INT_SIZE:
         raise KernelError(Errno.EINVAL, f"{size} bytes")
-
-
-def _process(lwp: Lwp, pid: int) -> Proc:
-    proc = lwp.proc if pid == 0 else lwp.proc.kernel.procs.get(pid)
-    if proc is None or not proc.alive:
-        raise KernelError(Errno.ESRCH, f"no process {pid}")
-    return proc

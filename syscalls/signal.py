@@ -22,7 +22,7 @@ SigArg = Annotated[int, Kind("int", signed32, _signal_name)]
 SigHowArg = Annotated[int, enum_kind(SigHow, "SIG_")]
 
 _SECOND = 1_000_000_000
-_ALWAYS = SaFlag.ONSTACK | SaFlag.RESTART | SaFlag.RESETHAND | SaFlag.NODEFER | SaFlag.SIGINFO
+_ALWAYS = int(SaFlag.ONSTACK | SaFlag.RESTART | SaFlag.RESETHAND | SaFlag.NODEFER | SaFlag.SIGINFO)
 
 
 def sigaction(lwp: Lwp, sig: SigArg, act: Ptr, oact: Ptr) -> None:
@@ -40,9 +40,9 @@ def sigaction(lwp: Lwp, sig: SigArg, act: Ptr, oact: Ptr) -> None:
         proc.kernel.arm(lwp.cpu)
         kept = _ALWAYS
         if sig == Signal.CHLD:
-            kept |= SaFlag.NOCLDSTOP | SaFlag.NOCLDWAIT
+            kept |= int(SaFlag.NOCLDSTOP | SaFlag.NOCLDWAIT)
         if proc.kernel.abi.mailbox:
-            kept |= SaFlag.MAILBOX
+            kept |= int(SaFlag.MAILBOX)
         mask = int.from_bytes(bytes(new.sa_mask), "little")
         proc.sigacts.set(sig, SigAction(new.sa_handler, new.sa_flags & kept, mask))
         if not proc.sigacts.caught & bit(sig) and (
@@ -172,10 +172,10 @@ def sigaltstack(lwp: Lwp, ss: Ptr, oss: Ptr) -> None:
     altstack, space = lwp.altstack, lwp.vmspace
     new = space.copyin_struct(ss, StackT) if ss else None
     if not altstack.enabled:
-        altstack.flags |= SsFlag.DISABLE
+        altstack.flags |= int(SsFlag.DISABLE)
     old = StackT(altstack.sp, altstack.size, altstack.flags)
     if new is not None:
-        if new.ss_flags & ~SsFlag.DISABLE and lwp.proc.kernel.abi.altstack_flags_checked:
+        if new.ss_flags & ~int(SsFlag.DISABLE) and lwp.proc.kernel.abi.altstack_flags_checked:
             raise KernelError(Errno.EINVAL, f"flags {new.ss_flags:#x}")
         if new.ss_flags & SsFlag.DISABLE:
             if altstack.in_use:
@@ -206,7 +206,7 @@ def kill(lwp: Lwp, pid: Int, signum: SigArg) -> None:
     if not 0 <= signum <= SIG_MAX:
         raise KernelError(Errno.EINVAL, f"signal {signum}")
     if pid > 0:
-        proc = _find(lwp, pid)
+        proc = _find(lwp, pid, signum)
         if signum:
             ksignal(proc, signum)
         return
@@ -214,6 +214,7 @@ def kill(lwp: Lwp, pid: Int, signum: SigArg) -> None:
         targets = [proc for proc in kernel.procs.values() if proc.alive and proc is not lwp.proc]
     else:
         targets = kernel.in_group(-pid or lwp.proc.pgrp.id)
+    targets = [proc for proc in targets if _may_signal(lwp.proc, proc, signum)]
     if not targets:
         raise KernelError(Errno.ESRCH, f"kill {pid}")
     if signum:
@@ -225,7 +226,7 @@ def lwp_kill(lwp: Lwp, pid: Int, tid: Int, signum: SigArg) -> None:
     """Send a signal to one LWP of a process; pid -1 means the caller's."""
     if tid == -1 or not 0 <= signum <= SIG_MAX or pid < -1 or pid == 0:
         raise KernelError(Errno.EINVAL, f"lwp_kill({pid}, {tid}, {signum})")
-    proc = lwp.proc if pid == -1 else _find(lwp, pid)
+    proc = lwp.proc if pid == -1 else _find(lwp, pid, signum)
     target = proc.lwps.get(tid)
     if target is None:
         if not proc.alive:
@@ -235,12 +236,22 @@ def lwp_kill(lwp: Lwp, pid: Int, tid: Int, signum: SigArg) -> None:
         lwpsignal(proc, target, signum)
 
 
-def _find(lwp: Lwp, pid: int) -> Proc:
+def _find(lwp: Lwp, pid: int, signal: int) -> Proc:
+    """Return the process `pid`, which the caller may send `signal` to."""
     kernel = lwp.proc.kernel
     proc = kernel.procs.get(pid)
     if proc is None or not (proc.alive or kernel.abi.zombies_can_be_killed):
         raise KernelError(Errno.ESRCH, f"no process {pid}")
+    if not _may_signal(lwp.proc, proc, signal):
+        raise KernelError(Errno.EPERM, f"process {pid} is somebody else's")
     return proc
+
+
+def _may_signal(sender: Proc, proc: Proc, signal: int) -> bool:
+    """SIGCONT may always be sent within a session (CANSIGNAL)."""
+    return sender.ucred.may_handle(proc.ucred) or (
+        signal == Signal.CONT and proc.pgrp.session is sender.pgrp.session
+    )
 
 
 def _get_set(lwp: Lwp, at: int) -> int:

@@ -1,18 +1,23 @@
-"""What time it is (sys/kern/kern_time.c)."""
+"""What time it is, and timers (sys/kern/kern_time.c)."""
 
 from typing import Annotated
 
 from emu.abi.errno import Errno, KernelError
-from emu.abi.structs import Timespec, Timeval
-from emu.abi.time import ClockId
-from emu.kern.clock import CPUTIMER_FREQ
+from emu.abi.structs import Itimerval, Timespec, Timeval
+from emu.abi.time import ITIMER_LONGEST, ClockId, Itimer
+from emu.kern.clock import CPUTIMER_FREQ, TICK_NS
+from emu.kern.itimer import set_timer
 from emu.kern.proc import Lwp
 from emu.kern.sched import Blocking, Restart, Sleep
 from syscalls.args import Ptr, enum_kind
 
 ClockIdArg = Annotated[int, enum_kind(ClockId, "CLOCK_")]
+ItimerArg = Annotated[int, enum_kind(Itimer, "ITIMER_")]
 
 _SECOND = 1_000_000_000
+_US = 1000
+_US_PER_SECOND = 1_000_000
+_TIMEZONE_SIZE = 8
 
 
 def gettimeofday(lwp: Lwp, tp: Ptr, tzp: Ptr) -> None:
@@ -21,7 +26,18 @@ def gettimeofday(lwp: Lwp, tp: Ptr, tzp: Ptr) -> None:
         seconds, ns = divmod(lwp.proc.kernel.clock.now_ns(), _SECOND)
         lwp.vmspace.copyout(tp, bytes(Timeval(seconds, ns // 1000)))
     if tzp:
-        lwp.vmspace.copyout(tzp, bytes(8))
+        lwp.vmspace.copyout(tzp, bytes(_TIMEZONE_SIZE))
+
+
+def settimeofday(lwp: Lwp, tv: Ptr, tzp: Ptr) -> None:
+    """Set the clock; either pointer may be NULL.  The time zone stays UTC."""
+    new = lwp.vmspace.copyin_struct(tv, Timeval) if tv else None
+    if new is not None and not 0 <= new.tv_usec < _US_PER_SECOND:
+        raise KernelError(Errno.EINVAL, f"{new.tv_usec} microseconds")
+    if tzp:
+        lwp.vmspace.copyin(tzp, _TIMEZONE_SIZE)
+    if new is not None:
+        lwp.proc.kernel.clock.set_now(new.tv_sec * _SECOND + new.tv_usec * _US)
 
 
 def clock_gettime(lwp: Lwp, clock_id: ClockIdArg, tp: Ptr) -> None:
@@ -35,6 +51,16 @@ def clock_gettime(lwp: Lwp, clock_id: ClockIdArg, tp: Ptr) -> None:
         case _:
             raise KernelError(Errno.EINVAL, f"clock {clock_id}")
     lwp.vmspace.copyout(tp, bytes(Timespec(*divmod(now, _SECOND))))
+
+
+def clock_settime(lwp: Lwp, clock_id: ClockIdArg, tp: Ptr) -> None:
+    """Set the clock, to whole microseconds.  What waits for a time is not touched."""
+    new = lwp.vmspace.copyin_struct(tp, Timespec)
+    if clock_id != ClockId.REALTIME:
+        raise KernelError(Errno.EINVAL, f"clock {clock_id}")
+    if not 0 <= new.tv_nsec < _SECOND:
+        raise KernelError(Errno.EINVAL, f"{new.tv_nsec} nanoseconds")
+    lwp.proc.kernel.clock.set_now(new.tv_sec * _SECOND + new.tv_nsec // _US * _US)
 
 
 def clock_getres(lwp: Lwp, clock_id: ClockIdArg, tp: Ptr) -> None:
@@ -62,3 +88,47 @@ def nanosleep(lwp: Lwp, rqtp: Ptr, rmtp: Ptr) -> Blocking[None]:
             left = max(deadline - clock.monotonic_ns(), 0)
             space.copyout(rmtp, bytes(Timespec(*divmod(left, _SECOND))))
         raise KernelError(Errno.EINTR) from None
+
+
+def getitimer(lwp: Lwp, which: ItimerArg, itv: Ptr) -> None:
+    """Store what is left of a timer, and its interval."""
+    interval = left = 0
+    timer = lwp.proc.timers.get(_itimer(which))
+    if timer is not None:
+        interval, left = timer.interval, timer.left()
+    lwp.vmspace.copyout(itv, bytes(Itimerval(_timeval(interval), _timeval(left))))
+
+
+def setitimer(lwp: Lwp, which: ItimerArg, itv: Ptr, oitv: Ptr) -> None:
+    """Set a timer, and store what it was; either pointer may be NULL.
+
+    A time of 0 stops it.  One that is shorter than the clock's tick becomes a tick.
+    """
+    timer = _itimer(which)
+    new = lwp.vmspace.copyin_struct(itv, Itimerval) if itv else None
+    if oitv:
+        getitimer(lwp, which, oitv)
+    if new is None:
+        return
+    value = _timer_ns(new.it_value)
+    interval = _timer_ns(new.it_interval) if value else 0
+    set_timer(lwp.proc, timer, value, interval)
+
+
+def _itimer(which: int) -> Itimer:
+    if which not in Itimer.__members__.values():
+        raise KernelError(Errno.EINVAL, f"timer {which}")
+    return Itimer(which)
+
+
+def _timer_ns(time: Timeval) -> int:
+    """Return a timer's time in nanoseconds (itimerfix)."""
+    if not (0 <= time.tv_sec <= ITIMER_LONGEST and 0 <= time.tv_usec < _US_PER_SECOND):
+        raise KernelError(Errno.EINVAL, f"{time.tv_sec} s and {time.tv_usec} us")
+    ns = time.tv_sec * _SECOND + time.tv_usec * _US
+    return max(ns, TICK_NS) if ns else 0
+
+
+def _timeval(ns: int) -> Timeval:
+    seconds, rest = divmod(ns, _SECOND)
+    return Timeval(seconds, rest // _US)

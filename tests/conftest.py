@@ -65,6 +65,7 @@ class Booted:
         memory: int = MEMORY,
         vkernel_enable: bool = True,
         vmspace_io: bool = False,
+        net: bool = False,
         limit: int | None = None,
         clock: Clock | None = None,
         argv: Sequence[bytes] = (b"test",),
@@ -80,6 +81,7 @@ class Booted:
             tell=self.told.append,
             vkernel_enable=vkernel_enable,
             vmspace_io=vmspace_io,
+            net=net,
         )
         engine = UnicornEngine(phys)
         proc = Proc(kernel, Vmspace(phys, abi, grows=True), files or FileTable())
@@ -238,8 +240,9 @@ def c_guests(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
         nonlocal missing
         kind = optimisation, abi
         if not missing and kind not in built:
-            built[kind] = tmp_path_factory.mktemp("c")
-            missing = make_c_guests(built[kind], f"OPT={optimisation} -Werror", f"ABI={abi}")
+            folder = tmp_path_factory.mktemp("c")
+            missing = make_c_guests(folder, f"OPT={optimisation} -Werror", f"ABI={abi}")
+            built[kind] = folder
         if missing:
             pytest.skip(missing.strip())
         return built[kind]

@@ -12,6 +12,7 @@ from emu.abi.frames import TRAPFRAME_SIZE, VEXTFRAME_SIZE, Trapframe, Vextframe
 from emu.abi.ioctl import Ioctl
 from emu.abi.mman import Inherit, Madv, Map, Ms, Prot
 from emu.abi.signal import Action, Signal, default_action
+from emu.abi.socket import Cmsgcred, Cmsghdr, Msghdr, SfHdtr, SockaddrIn
 from emu.abi.structs import (
     DirentHeader,
     Flock,
@@ -56,6 +57,11 @@ from syscalls.table import SYMBOLS
         (Termios, 44),
         (Winsize, 8),
         (Flock, 24),
+        (SockaddrIn, 16),
+        (Msghdr, 48),
+        (Cmsghdr, 12),
+        (Cmsgcred, 84),
+        (SfHdtr, 32),
         (DirentHeader, 16),
         (PsStrings, 32),
         (Elf64Ehdr, 64),
@@ -127,6 +133,19 @@ def test_the_frames_say_their_size() -> None:
                 "st_qspare2": 120,
             },
         ),
+        (
+            Msghdr,
+            {
+                "msg_name": 0,
+                "msg_namelen": 8,
+                "msg_iov": 16,
+                "msg_iovlen": 24,
+                "msg_control": 32,
+                "msg_controllen": 40,
+                "msg_flags": 44,
+            },
+        ),
+        (SfHdtr, {"headers": 0, "hdr_cnt": 8, "trailers": 16, "trl_cnt": 24}),
         (
             Statfs,
             {
@@ -279,7 +298,7 @@ def test_constants_have_their_value(member: int, value: int) -> None:
         (Signal.SEGV, Action.CORE),
         (Signal.SYS, Action.CORE),
         (Signal.KILL, Action.TERMINATE),
-        (Signal.CKPTEXIT, Action.TERMINATE),
+        (Signal.CKPTEXIT, Action.CHECKPOINT),
         (Signal.TSTP, Action.STOP),
         (Signal.CONT, Action.IGNORE),
         (Signal.IO, Action.IGNORE),
@@ -467,6 +486,9 @@ def test_versions_differ_in_memory(
         ("USER_CS", 0x2B),
         ("USER_MAX", 0x800000000000),
         ("PSL_T", 0x100),
+        ("SOL_SOCKET", 0xFFFF),
+        ("SO_RCVTIMEO", 0x1006),
+        ("MSG_NOSIGNAL", 0x400),
         ("SEGV_MAPERR", 1),
         ("TRAP_TRACE", 2),
         ("SIG_SETMASK", 3),

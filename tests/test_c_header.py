@@ -53,8 +53,9 @@ def test_numbers_are_written_as_they_are_read() -> None:
 
 def test_every_system_call_is_a_function() -> None:
     text = c_header(ABI_2011)
+    by_hand = (VKERNEL_H / "vkernel.h").read_text()
     for call in TABLE.values():
-        assert f"\nsys_{call.name}(" in text
+        assert (text + by_hand).count(f"\nsys_{call.name}(") == 1
     assert "\nsys_write(int fd, void *buf, size_t nbyte)\n" in text
     assert "\treturn (vk_syscall(SYS_write, fd, (long)buf, nbyte, 0, 0, 0));\n" in text
     assert "\nsys_getpid(void)\n" in text
@@ -76,9 +77,14 @@ SIZES = {
     "itimerval": 32,
     "iovec": 16,
     "stat": 128,
+    "statfs": 320,
+    "statvfs": 160,
     "flock": 24,
     "winsize": 8,
     "termios": 44,
+    "rlimit": 16,
+    "rusage": 144,
+    "rtprio": 4,
     "lwp_params": 40,
     "tls_info": 16,
     "trapframe": 200,

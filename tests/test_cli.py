@@ -356,6 +356,17 @@ def test_limits_hold(command: Command, program: Program, option: str, code: str)
     assert command("run", "--clock", "virtual", option, limit, path).status == errno
 
 
+@pytest.mark.parametrize(("options", "status"), [((), 1), (("--net", "loopback"), 3)])
+def test_a_network_has_to_be_permitted(
+    command: Command, program: Program, options: Sequence[str], status: int
+) -> None:
+    # socket(AF_INET, SOCK_DGRAM, 0); exit(rax)
+    code = "bf02000000 be02000000 31d2 b861000000 0f05 89c7 b801000000 0f05"
+    outcome = command("run", *options, program(bytes.fromhex(code)))
+    assert outcome.status == status
+    assert ("--net loopback" in outcome.stderr) == (not options)
+
+
 def test_memory_is_limited(command: Command, program: Program) -> None:
     outcome = command("run", "--memory", "1M", program(EXIT_3 + bytes(2 << 20)))
     assert (outcome.status, outcome.stdout) == (2, b"")

@@ -1,5 +1,6 @@
 """The guest programs: each conformance program is a test, the demonstrations do as they say."""
 
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -86,23 +87,83 @@ def test_roundtrip_shows_the_frame_of_a_system_call() -> None:
     assert ["TF_ERR", "0x2"] in lines
 
 
+def words(output: str) -> list[str]:
+    """Return the lines without what aligns them."""
+    return [" ".join(line.split()) for line in output.splitlines()]
+
+
+def table(lines: list[str], first_word: str) -> dict[int, dict[str, int | str]]:
+    """Return a table of the report: number in the first column → column → value.
+
+    "exit" and a status are one column, and so are "fp" and "loads".
+    """
+    start = next(i for i, line in enumerate(lines) if line.split()[:1] == [first_word])
+    heads = lines[start].replace("fp loads", "fp_loads").split()
+    rows = {}
+    for line in lines[start + 1 : lines.index("", start)]:
+        values = line.replace("exit ", "exit_").split()
+        row = {h: int(v) if v.isdigit() else v for h, v in zip(heads, values, strict=True)}
+        rows[int(row[first_word])] = row
+    return rows
+
+
+def total(rows: dict[int, dict[str, int | str]], column: str) -> int:
+    return sum(int(row[column]) for row in rows.values())
+
+
 @pytest.mark.parametrize("abi", VERSIONS)
-def test_minivk_runs_its_processes_and_gives_all_pages_back(abi: str) -> None:
-    output = demo("minivk.s", "--abi", abi)
-    lines = [" ".join(line.split()) for line in output.splitlines()]
+@pytest.mark.parametrize("clock", ["host", "virtual"])
+def test_minivk_runs_its_processes_on_two_cpus(clock: str, abi: str) -> None:
+    """What must be so in whatever order the CPUs get on."""
+    output = demo("minivk.s", "--abi", abi, "--clock", clock)
+    lines = words(output)
+    processes, cpus = table(lines, "pid"), table(lines, "cpu")
+    ends = [(row["program"], row["end"]) for row in processes.values()]
+    assert ends[:7] == [
+        ("spinner", "T_ASTFLT"),
+        ("spinner", "T_ASTFLT"),
+        ("counter", "exit_0"),
+        ("forker", "exit_3"),  # what the parent sees in its variable
+        ("vandal", "T_PAGEFLT"),
+        ("pi", "exit_314159265"),
+        ("ln2", "exit_69314718"),
+    ]
+    children = {end: pid for pid, end in enumerate(ends[7:], 8)}
+    forked, crashed = children["forker", "exit_2"], children["vandal", "T_DIVIDE"]
+    shown = [re.sub(r"^\[cpu [01]\]", "[cpu]", line) for line in lines]
     for line in (
-        "[pid 1] count 3",
-        "[pid 2] my value is 3",  # the parent's copy of the variable
-        "[pid 4] my value is 2",  # the child's
-        "[vk] pid 2 write 0x20000 page 18: a copy of the shared one",
-        "[vk] pid 3 write 0xdead0000 nothing is there",
-        "3 vandal T_PAGEFLT 4 2 0",
-        "5 vandal T_DIVIDE 1 0 0",
-        "of 64 pages at most 27 in use, now 0",
+        "[pid 3] hello, I count from the number of my process on",
+        "[pid 3] count 3",
+        "[pid 3] count 4",
+        "[pid 3] count 5",
+        f"[cpu] pid 4 fork: pid {forked} has the same pages, read-only",
+        "[pid 4] my value is 3",
+        f"[pid {forked}] my value is 2",
+        f"[pid {crashed}] I divide by zero",
+        "[cpu] pid 5 write 0xdead0000 nothing is there",
+        "[cpu] pid 6 uses the FP unit: its registers are loaded",
+        "[pid 6] 3.14159265 is pi",
+        "[pid 7] 0.69314718 is the logarithm of 2",
+        "[cpu] pid 1 killed: its 3 slices are used up",
+        "[cpu] pid 2 killed: its 3 slices are used up",
+        "[cpu] halts",
         "everything is as it should be",
     ):
-        assert line in lines, output
-    assert len(lines) < 70
+        assert shown.count(line) == 1, output
+    for pid in (1, 2):
+        # It never gives the CPU back, yet others had it in between.
+        interrupted = [line for line in lines if f"pid {pid} interrupted at " in line]
+        counts = [int(line.split()[-1]) for line in interrupted]
+        assert len(counts) == 2 and 0 <= counts[0] <= counts[1]
+        assert processes[pid]["slices"] == 3
+    assert sum("a copy of the shared one" in line for line in lines) == 1
+    assert {pid for pid, row in processes.items() if row["fp_loads"]} == {6, 7}
+    if clock == "virtual":
+        assert total(processes, "moves") > 0
+    assert all(row["switches"] and row["ticks"] for row in cpus.values())
+    assert total(cpus, "fp_loads") == total(processes, "fp_loads")
+    assert " in use, now 0;" in output
+    assert len(lines) < 75
 
 
 def test_minivk_says_the_same_every_time() -> None:

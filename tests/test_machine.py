@@ -3,10 +3,12 @@
 import os
 import pty
 import signal
+import tempfile
 import termios
 import threading
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 from conftest import LOAD_ADDRESS, Booted, call
@@ -15,7 +17,7 @@ from emu.abi.fcntl import Open
 from emu.abi.ioctl import Ioctl
 from emu.abi.signal import Signal
 from emu.cpu.engine import Exit
-from emu.kern.clock import EPOCH_NS
+from emu.kern.clock import EPOCH_NS, Clock, HostClock, VirtualClock
 from emu.kern.file import File, Stream
 from emu.kern.proc import Lwp
 from emu.machine import STATUS_TIMEOUT, Impatience, Watcher
@@ -306,3 +308,90 @@ def _interrupt(machine: Booted, times: int) -> None:
     _interrupt_when(machine, lambda: proc.sigacts.caught)
     for count in range(1, times):
         _interrupt_when(machine, lambda count=count: proc.usage.signals >= count)
+
+
+# What is left
+
+
+EVERYTHING = """
+    SYSCALL SYS_open, path, O_RDWR + O_CREAT, 0600
+    SYSCALL SYS_ftruncate, 0, 0, 0x10000
+    SYSCALL7 SYS_mmap, 0, 0x10000, PROT_READ + PROT_WRITE, MAP_SHARED, 0, 0, 0
+    SYSCALL SYS_pipe
+    SYSCALL SYS_vmspace_create, 0x1000
+    SYSCALL SYS_fork
+    test rax, rax
+    jz sleeper
+    SYSCALL SYS_fork
+    test rax, rax
+    jz borrower
+    SYSCALL SYS_fork
+    test rax, rax
+    jz reader
+    SYSCALL SYS_fork
+    test rax, rax
+    jz zombie
+    SYSCALL SYS_nanosleep, a_moment, 0
+    {ending}
+sleeper:
+    SYSCALL SYS_nanosleep, an_hour, 0
+borrower:
+    SYSCALL SYS_vfork
+loop:
+    jmp loop
+reader:
+    SYSCALL SYS_read, 1, path, 1
+zombie:
+    SYSCALL SYS_exit, 0
+    .balign 8
+a_moment:
+    .quad 0, 20000000
+an_hour:
+    .quad 3600, 0
+path:
+    .asciz "file"
+"""
+
+
+def held() -> tuple[int, int]:
+    """Return how many descriptors and threads this process has."""
+    return len(os.listdir("/proc/self/fd")), threading.active_count()
+
+
+@pytest.mark.skipif(not os.path.exists("/proc/self/fd"), reason="there is no /proc")
+@pytest.mark.parametrize(
+    ("ending", "timeout", "status"),
+    [
+        ("SYSCALL SYS_exit, 7", 60, 7),
+        ("jmp loop", 0.3, STATUS_TIMEOUT),
+        ("jmp loop", None, None),
+    ],
+    ids=["the first process ends", "timeout", "our own failure"],
+)
+@pytest.mark.parametrize("clock", [VirtualClock, HostClock])
+def test_nothing_is_left_on_the_host(
+    ending: str,
+    timeout: float | None,
+    status: int | None,
+    clock: type[Clock],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    before = held()
+    machine = Booted(EVERYTHING.format(ending=ending), clock=clock())
+    kernel = machine.lwp.proc.kernel
+    try:
+        if status is None:
+            kernel.sched.callout(kernel.clock.monotonic_ns() + 50_000_000, lambda: 1 // 0)
+            with pytest.raises(ZeroDivisionError):
+                machine.run()
+        else:
+            with Watcher(machine.machine, timeout):
+                assert machine.run() == status
+        assert len(kernel.procs) == 6
+        assert held()[0] > before[0] and os.listdir(tmp_path)
+    finally:
+        machine.close()
+    assert (held(), os.listdir(tmp_path)) == (before, [])
+    assert kernel.lwps == 0

@@ -111,14 +111,6 @@ def test_flags_of_the_open_file_are_set_by_ioctl(terminal: File) -> None:
     assert terminal.flags == Open.RDWR | Open.ASYNC
 
 
-def test_the_owner_of_a_terminal_may_be_a_group(terminal: File) -> None:
-    terminal.ioctl(Ioctl.FIOSETOWN, bytearray((-100).to_bytes(4, "little", signed=True)))
-    assert terminal.owner == -100
-    data = bytearray(4)
-    terminal.ioctl(Ioctl.FIOGETOWN, data)
-    assert int.from_bytes(data, "little", signed=True) == -100
-
-
 def test_an_unknown_request_is_none_of_a_terminals(terminal: File) -> None:
     assert refusal(terminal, 0x2000_7455, 0) is Errno.ENOTTY  # TIOCISPTMASTER
 

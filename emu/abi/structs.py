@@ -1,7 +1,7 @@
 """Structures the kernel exchanges with programs, in their C layout.
 
-<sys/time.h>, <sys/lwp.h>, <sys/uio.h>, <sys/stat.h>, <sys/mount.h>, <sys/statvfs.h>,
-<sys/ttycom.h>, <sys/_termios.h>, <sys/dirent.h>.
+<sys/time.h>, <sys/event.h>, <sys/lwp.h>, <sys/uio.h>, <sys/stat.h>, <sys/mount.h>,
+<sys/statvfs.h>, <sys/ttycom.h>, <sys/_termios.h>, <sys/dirent.h>.
 """
 
 from ctypes import (
@@ -40,6 +40,26 @@ class Itimerval(LittleEndianStructure):
 
     it_interval: Timeval
     it_value: Timeval
+
+
+class Kevent(LittleEndianStructure):
+    """A change to a kqueue, or an event from it."""
+
+    _fields_ = [
+        ("ident", c_uint64),
+        ("filter", c_int16),
+        ("flags", c_uint16),
+        ("fflags", c_uint32),
+        ("data", c_int64),
+        ("udata", c_uint64),
+    ]
+
+    ident: int
+    filter: int
+    flags: int
+    fflags: int
+    data: int
+    udata: int
 
 
 class LwpParams(LittleEndianStructure):
@@ -233,6 +253,7 @@ class Flock(LittleEndianStructure):
 
 TIMEVAL_SIZE = 16
 IOVEC_SIZE = 16
+KEVENT_SIZE = 32
 FLOCK_SIZE = 24
 WINSIZE_SIZE = 8
 

@@ -4,10 +4,11 @@ from collections.abc import Iterator
 from enum import IntEnum, IntFlag
 
 from emu.abi.errno import Errno
+from emu.abi.event import Ev, Evfilt, Note
 from emu.abi.fcntl import AT_FDCWD, FD_CLOEXEC, At, Fcntl, Io, Lock, Mode, Open, RecordLock, Seek
 from emu.abi.frames import TRAPFRAME_SIZE, VEXTFRAME_SIZE, Trapframe, Vextframe
 from emu.abi.ioctl import Ioctl
-from emu.abi.mman import Inherit, Madv, Map, Mincore, Ms, Prot
+from emu.abi.mman import Inherit, Madv, Map, Mcl, Mincore, Ms, Prot
 from emu.abi.resource import RlimitKind
 from emu.abi.sigframe import McFpFormat, McOwnedFp, SigactionStruct, Siginfo, StackT
 from emu.abi.signal import (
@@ -23,6 +24,7 @@ from emu.abi.signal import (
     SsFlag,
     TrapCode,
 )
+from emu.abi.socket import Af, Level, Msg, Scm, Shut, So, Sock
 from emu.abi.structs import LwpParams
 from emu.abi.time import ClockId, Itimer
 from emu.abi.unistd import ExtExit, ExtExitWho, Rfork
@@ -49,6 +51,7 @@ _PREFIXES: dict[str, type[IntEnum] | type[IntFlag]] = {
     "MADV_": Madv,
     "INHERIT_": Inherit,
     "MS_": Ms,
+    "MCL_": Mcl,
     "MINCORE_": Mincore,
     "SIG": Signal,
     "SIG_": SigHow,
@@ -72,9 +75,18 @@ _PREFIXES: dict[str, type[IntEnum] | type[IntFlag]] = {
     "S_IF": Mode,
     "CLOCK_": ClockId,
     "ITIMER_": Itimer,
+    "EVFILT_": Evfilt,
+    "EV_": Ev,
+    "NOTE_": Note,
     "W": Wait,
     "RF": Rfork,
     "RLIMIT_": RlimitKind,
+    "AF_": Af,
+    "SOCK_": Sock,
+    "SO_": So,
+    "MSG_": Msg,
+    "SCM_": Scm,
+    "SHUT_": Shut,
     "": Ioctl,
 }
 
@@ -107,6 +119,7 @@ def _symbols(abi: AbiVersion) -> Iterator[tuple[str, int]]:
     yield "SIG_IGN", SIG_IGN
     yield "FD_CLOEXEC", FD_CLOEXEC
     yield "AT_FDCWD", AT_FDCWD & U32_MASK
+    yield "SOL_SOCKET", Level.SOCKET
     for name, *_ in Trapframe._fields_:
         yield f"TF_{name.upper()}", getattr(Trapframe, name).offset
     yield "TF_SIZE", TRAPFRAME_SIZE

@@ -14,3 +14,7 @@ class Itimer(IntEnum):
     REAL = 0
     VIRTUAL = 1
     PROF = 2
+
+
+ITIMER_LONGEST = 100_000_000
+"""The most seconds that a timer can be set to."""

@@ -15,6 +15,8 @@ EPOCH_NS = 1_320_278_400 * 1_000_000_000
 """When a virtual clock starts: 2011-11-03 00:00:00 UTC."""
 CPUTIMER_FREQ = 1_000_000
 """Ticks per second of the hardware counter that programs read as kern.cputimer.clock."""
+TICK_NS = 10_000_000
+"""The original's clock interrupt (kern.hz is 100); the shortest time of some timers."""
 
 
 _LONGEST_POLL_MS = (1 << 31) - 1
@@ -25,6 +27,10 @@ class Clock(Protocol):
         """Return the nanoseconds since 1970-01-01 00:00:00 UTC."""
         ...
 
+    def set_now(self, now_ns: int) -> None:
+        """Make now_ns() return this, and go on from there.  Nothing else changes."""
+        ...
+
     def monotonic_ns(self) -> int:
         """Return the nanoseconds since some moment before the run; it never goes back."""
         ...
@@ -32,7 +38,7 @@ class Clock(Protocol):
     def patience(self, deadline: int | None) -> int | None:
         """Return how many milliseconds to sleep in the host for the monotonic time `deadline`.
 
-        None stands for ever, both ways.
+        None stands for ever, both ways.  It may be less than what is missing.
         """
         ...
 
@@ -59,12 +65,18 @@ def milliseconds_until(deadline: int) -> int:
 
 
 class HostClock:
-    """The host's own time."""
+    """The host's own time, until the guest sets its clock."""
 
-    __slots__ = ()
+    __slots__ = ("_offset",)
+
+    def __init__(self) -> None:
+        self._offset = 0
 
     def now_ns(self) -> int:
-        return time.time_ns()
+        return time.time_ns() + self._offset
+
+    def set_now(self, now_ns: int) -> None:
+        self._offset = now_ns - time.time_ns()
 
     def monotonic_ns(self) -> int:
         return time.monotonic_ns()
@@ -99,6 +111,9 @@ class VirtualClock:
 
     def now_ns(self) -> int:
         return self._epoch + self._elapsed
+
+    def set_now(self, now_ns: int) -> None:
+        self._epoch = now_ns - self._elapsed
 
     def monotonic_ns(self) -> int:
         return self._elapsed

@@ -8,11 +8,13 @@ kqueue, a pipe, a socket.  What waits here waits as a part of the system call th
 import fcntl
 import os
 import select
+from collections.abc import Callable
 from dataclasses import dataclass
 from stat import S_ISREG
-from typing import Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from emu.abi.errno import Errno, KernelError
+from emu.abi.event import Evfilt
 from emu.abi.fcntl import O_ACCMODE, OPEN_KEPT, OPEN_SETTABLE, Mode, Open, Seek
 from emu.abi.ioctl import Ioctl
 from emu.abi.pipe import PIPE_BUF
@@ -26,14 +28,31 @@ from emu.kern.uio import Uio
 from emu.vm.phys import PhysicalMemory
 from emu.vm.vm_object import VmObject
 
+if TYPE_CHECKING:
+    from emu.kern.edges import Edge
+    from emu.kern.kqueue import Knote
+    from emu.kern.sigio import Sigio
+
 MAX_FILES = 1024
 """How many descriptors a process may have, unless it is told otherwise."""
 MAX_OFFSET = (1 << 63) - 1
+
+_GONE = select.POLLHUP | select.POLLERR | select.POLLNVAL
 
 # Plain integers: the operators of an IntFlag are a hundred times slower.
 _KEPT = int(OPEN_KEPT)
 _SETTABLE = int(OPEN_SETTABLE)
 _APPEND = int(Open.APPEND)
+
+
+class Readiness(NamedTuple):
+    """What a kqueue tells of one direction of a file."""
+
+    ready: bool
+    data: int = 0
+    """Bytes that can be read, or room to write."""
+    ended: bool = False
+    """Nobody is left at the other end."""
 
 
 class Node(Protocol):
@@ -43,6 +62,7 @@ class Node(Protocol):
     `waits`: a read returns what is there, and waits if that is nothing.  `piece`: the most that
     one write() is given; it must not block when can_write() has said yes.  `takes_uio`: it is
     read and written with read_uio() and write_uio().  `inherited`: a child process gets it.
+    `filters`: what a kqueue can watch of it.  `watchers`: called with NOTE_* by notify().
     """
 
     seekable: bool = False
@@ -54,6 +74,8 @@ class Node(Protocol):
     is_zero_device: bool = False
     tty: Tty | None = None
     """The terminal it is, if it is one."""
+    filters: frozenset[int] = frozenset((Evfilt.READ, Evfilt.WRITE))
+    watchers: tuple[Callable[[int], None], ...] = ()
 
     def read(self, offset: int, size: int) -> bytes:
         """Return at most `size` bytes; none at the end.  `offset` matters where seekable."""
@@ -80,12 +102,32 @@ class Node(Protocol):
         return True
 
     def until_readable(self) -> Sleep:
-        """Return the sleep at the end of which can_read() may be true."""
-        raise AssertionError("a read never waits")
+        """Return the sleep at the end of which can_read() may be true; here it always is."""
+        return Sleep()
 
     def until_writable(self) -> Sleep:
-        """Return the sleep at the end of which can_write() may be true."""
-        raise AssertionError("a write never waits")
+        """Return the sleep at the end of which can_write() may be true; here it always is."""
+        return Sleep()
+
+    def until_signal(self) -> Sleep:
+        """Return the sleep at whose end, and each time it would end, an owner gets SIGIO."""
+        return self.until_readable()
+
+    def input(self, offset: int) -> Readiness:
+        """Return what there is to read at `offset` (EVFILT_READ)."""
+        return Readiness(self.can_read())
+
+    def output(self) -> Readiness:
+        """Return whether there is room to write (EVFILT_WRITE)."""
+        return Readiness(self.can_write())
+
+    def notify(self, note: int) -> None:
+        """Tell whoever watches this file what happened to it (KNOTE).
+
+        What until_readable() and until_writable() wait for is noticed without this.
+        """
+        for watcher in self.watchers:
+            watcher(note)
 
     def length(self) -> int:
         return 0
@@ -147,7 +189,17 @@ class Node(Protocol):
 class File:
     """An open file (struct file).  Made with one reference, for whoever made it."""
 
-    __slots__ = ("flags", "node", "offset", "owner", "readable", "refs", "writable")
+    __slots__ = (
+        "edge",
+        "flags",
+        "knotes",
+        "node",
+        "offset",
+        "readable",
+        "refs",
+        "sigio",
+        "writable",
+    )
 
     def __init__(self, node: Node, flags: int) -> None:
         self.node = node
@@ -155,8 +207,12 @@ class File:
         self.readable = flags & O_ACCMODE != Open.WRONLY
         self.writable = flags & O_ACCMODE != Open.RDONLY
         self.offset = 0
-        self.owner = 0
-        """Who gets SIGIO: a process, or a group as a negative number (F_SETOWN)."""
+        self.sigio: Sigio | None = None
+        """Who gets SIGIO (F_SETOWN)."""
+        self.edge: Edge | None = None
+        """What looks out for input that SIGIO tells of."""
+        self.knotes: list[Knote] = []
+        """What watches a descriptor of this file (f_klist)."""
         self.refs = 1
 
     @property
@@ -210,14 +266,6 @@ class File:
         """Change what F_SETFL may change."""
         self.flags = self.flags & ~_SETTABLE | flags & _SETTABLE
 
-    def set_owner(self, owner: int) -> None:
-        self._check_signals()
-        self.owner = owner
-
-    def get_owner(self) -> int:
-        self._check_signals()
-        return self.owner
-
     def ioctl(self, com: int, data: bytearray) -> None:
         """Carry out `com` on its parameter, in place."""
         word = int.from_bytes(data[:4], "little", signed=True)
@@ -226,10 +274,6 @@ class File:
                 self._set_flag(Open.NONBLOCK, bool(word))
             case Ioctl.FIOASYNC:
                 self._set_flag(Open.ASYNC, bool(word))
-            case Ioctl.FIOSETOWN:
-                self.set_owner(word)
-            case Ioctl.FIOGETOWN:
-                data[:] = self.get_owner().to_bytes(4, "little", signed=True)
             case Ioctl.FIONREAD:
                 data[:] = self.node.pending(self.offset).to_bytes(4, "little")
             case _:
@@ -243,14 +287,17 @@ class File:
         """Give up a reference; with the last one the file is closed."""
         self.refs -= 1
         if self.refs == 0:
+            self.ignore_input()
             self.node.close(self)
+
+    def ignore_input(self) -> None:
+        """Nobody wants SIGIO for this file."""
+        if self.edge is not None:
+            self.edge.cancel()
+            self.edge = None
 
     def _set_flag(self, flag: Open, on: bool) -> None:
         self.set_flags(self.flags | flag if on else self.flags & ~flag)
-
-    def _check_signals(self) -> None:
-        if not self.node.signals:
-            raise KernelError(Errno.ENOTTY, "this file sends no signals")
 
 
 @dataclass(slots=True)
@@ -325,7 +372,7 @@ class FileTable:
     def close(self, fd: int) -> None:
         slot = self._slot(fd)
         del self._slots[fd]
-        self._let_go(slot.file)
+        self._let_go(fd, slot.file)
 
     def close_from(self, lowest: int) -> None:
         """Close every descriptor from `lowest` up."""
@@ -366,7 +413,7 @@ class FileTable:
             before = self._slots.get(new)
             self._slots[new] = _Descriptor(file.hold())
             if before is not None:
-                self._let_go(before.file)
+                self._let_go(new, before.file)
         return new
 
     def close_on_exec(self, fd: int) -> bool:
@@ -375,15 +422,20 @@ class FileTable:
     def set_close_on_exec(self, fd: int, on: bool) -> None:
         self._slot(fd).close_on_exec = on
 
-    def _let_go(self, file: File) -> None:
-        """A descriptor is gone, and with it the record locks, whatever else stands for the file."""
-        file.node.unlock(self)
-        file.drop()
-
     def _check_target(self, fd: int) -> None:
         # The limit itself passes here and is EMFILE later, as in kern_dup().
         if not 0 <= fd <= self.limit:
             raise KernelError(Errno.EINVAL, f"no descriptor {fd}")
+
+    def _let_go(self, fd: int, file: File) -> None:
+        """`fd` stood for `file`, and no longer does.
+
+        The record locks go with it, whatever else stands for the file.
+        """
+        for knote in list(file.knotes):
+            knote.descriptor_closed(self, fd)
+        file.node.unlock(self)
+        file.drop()
 
     def _slot(self, fd: int) -> _Descriptor:
         slot = self._slots.get(fd)
@@ -458,10 +510,32 @@ class Stream(Node):
     def until_writable(self) -> Sleep:
         return Sleep(fds=((self.host_fd, WRITABLE),))
 
+    def input(self, offset: int) -> Readiness:
+        found = self._look(READABLE)
+        try:
+            data = input_pending(self.host_fd)
+        except KernelError:
+            data = 0  # /dev/null, for one
+        if self.tty is not None:
+            # An end of file that was typed is one byte in the original.
+            return Readiness(bool(found), max(data, 1) if found else 0, bool(found & _GONE))
+        return Readiness(bool(found), data, bool(found) and (not data or bool(found & _GONE)))
+
+    def output(self) -> Readiness:
+        found = self._look(WRITABLE)
+        is_pipe = self.tty is None and self.piece == PIPE_BUF
+        room = PIPE_BUF if is_pipe and found == WRITABLE else 0
+        return Readiness(bool(found), room, bool(found & _GONE))
+
     def _is_ready(self, events: int) -> bool:
+        return bool(self._look(events))
+
+    def _look(self, events: int) -> int:
+        """Return those of `events` that the descriptor is ready for, and what is wrong with it."""
         poll = select.poll()
         poll.register(self.host_fd, events)
-        return bool(poll.poll(0))
+        ready = poll.poll(0)
+        return ready[0][1] if ready else 0
 
     def stat(self) -> Stat:
         with host_errors():

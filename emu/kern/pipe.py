@@ -9,7 +9,7 @@ from emu.abi.fcntl import Mode
 from emu.abi.pipe import PIPE_BUF, PIPE_SIZE
 from emu.abi.socket import Shut
 from emu.abi.structs import Stat, Timespec
-from emu.kern.file import File, Node
+from emu.kern.file import File, Node, Readiness
 from emu.kern.proc import Kernel
 from emu.kern.sched import Blocking, Sleep
 from emu.kern.uio import Uio
@@ -104,6 +104,13 @@ class Pipe(Node):
 
     def until_writable(self) -> Sleep:
         return Sleep((self.peer._room,))
+
+    def input(self, offset: int) -> Readiness:
+        return Readiness(self.can_read(), len(self._buffer), self._read_ended)
+
+    def output(self) -> Readiness:
+        ended = self.peer._write_ended
+        return Readiness(self.can_write(), 0 if ended else self.peer._space, ended)
 
     def stat(self) -> Stat:
         size = len(self._buffer)

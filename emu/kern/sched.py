@@ -122,6 +122,7 @@ class Scheduler:
         """How long nobody wanted the CPU."""
         self._ready: deque[Lwp] = deque()
         self._sleeping: dict[Hashable, dict[Lwp, None]] = {}
+        self._listeners: dict[Hashable, list[Callable[[], None]]] = {}
         self._heap: list[tuple[int, int, Callout]] = []
         self._crowded = _FEW_CALLOUTS
         self._order = count()
@@ -219,6 +220,7 @@ class Scheduler:
             self._end_sleep(lwp)
         lwp.state = LwpState.GONE
         if self.current is lwp:
+            self.charge()
             self.current = None
         self.attention = True
 
@@ -247,7 +249,19 @@ class Scheduler:
         waiting = list(self._sleeping.get(channel, ()))[:limit]
         for lwp in waiting:
             self.set_runnable(lwp)
+        for action in list(self._listeners.get(channel, ())):
+            action()
         return len(waiting)
+
+    def listen(self, channel: Hashable, action: Callable[[], None]) -> None:
+        """Have `action` done at each wakeup() of `channel`, without anybody asleep."""
+        self._listeners.setdefault(channel, []).append(action)
+
+    def unlisten(self, channel: Hashable, action: Callable[[], None]) -> None:
+        listeners = self._listeners[channel]
+        listeners.remove(action)
+        if not listeners:
+            del self._listeners[channel]
 
     def _time_out(self, lwp: "Lwp", sleep: Sleep) -> None:
         sleep.timed_out = True
@@ -302,10 +316,14 @@ class Scheduler:
                 action()
 
     def interruption(self) -> int | None:
-        """Return when the engine must come back at the latest: a callout, the end of a slice."""
-        deadline = self.next_callout()
-        end = self._slice_end
-        return end if deadline is None or (end is not None and end < deadline) else deadline
+        """Return when the engine must come back at the latest.
+
+        That is for a callout, the end of a slice, or a timer that counts CPU time.
+        """
+        moments = [self.next_callout(), self._slice_end]
+        if self.current is not None and (due := self.current.proc.cpu_due) is not None:
+            moments.append(self._charged_until + due - self.current.proc.usage.user_ns)
+        return min((moment for moment in moments if moment is not None), default=None)
 
     # Descriptors of the host
 

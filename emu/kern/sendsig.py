@@ -9,7 +9,7 @@ from contextlib import suppress
 from emu.abi.errno import Errno, KernelError
 from emu.abi.event import Note
 from emu.abi.exec import PS_STRINGS_SIZE
-from emu.abi.sigframe import RED_ZONE, McFpFormat, McOwnedFp, sigcode
+from emu.abi.sigframe import RED_ZONE, SIGCODE_SIZE, McFpFormat, McOwnedFp
 from emu.abi.signal import (
     SIG_DFL,
     SIG_IGN,
@@ -34,6 +34,19 @@ _MXCSR_AT = 24
 _MXCSR_BITS = 0xFFBF
 _FXSAVE_SIZE = 512
 _RPL = 3
+
+# Plain integers: members of an IntFlag are slow, and to invert one leaves out the bits that have
+# no name.
+_RESTART = int(SaFlag.RESTART)
+_RESETHAND = int(SaFlag.RESETHAND)
+_NODEFER = int(SaFlag.NODEFER)
+_SIGINFO = int(SaFlag.SIGINFO)
+_SA_ONSTACK = int(SaFlag.ONSTACK)
+_SA_MAILBOX = int(SaFlag.MAILBOX)
+_SS_ONSTACK = int(SsFlag.ONSTACK)
+_NO_T_D = U64_MASK & ~int(Rflags.T | Rflags.D)
+_NO_VM = U64_MASK & ~int(Rflags.VM)
+_NOT_A_PROGRAMS = U64_MASK & ~int(RFLAGS_USERCHANGE | Rflags.RF)
 
 
 def trapsignal(lwp: Lwp, signal: int, code: int, why: str) -> None:
@@ -99,7 +112,7 @@ def postsig(lwp: Lwp, signal: int) -> None:
     action = lwp.proc.sigacts.get(signal)
     if action.handler == SIG_DFL:
         sigexit(lwp, signal)
-    elif action.flags & SaFlag.MAILBOX:
+    elif action.flags & _SA_MAILBOX:
         _mail(lwp, signal, action)
     else:
         mask = lwp.sigmask if lwp.suspended_mask is None else lwp.suspended_mask
@@ -149,7 +162,7 @@ def tsleep(lwp: Lwp, sleep: Sleep) -> bool | None:
             return None
     mailbox, proc.mailbox = proc.mailbox, False
     if signal:
-        if proc.sigacts.get(signal).flags & SaFlag.RESTART:
+        if proc.sigacts.get(signal).flags & _RESTART:
             raise Restart
         raise KernelError(Errno.EINTR, f"signal {signal}")
     if mailbox:
@@ -173,7 +186,7 @@ def _mail(lwp: Lwp, signal: int, action: SigAction) -> None:
     """Put the signal's number into the program's mailbox (SA_MAILBOX)."""
     proc = lwp.proc
     proc.kernel.observe_signal(proc, lwp, signal, SignalEvent.MAILBOX)
-    if action.flags & SaFlag.RESETHAND:
+    if action.flags & _RESETHAND:
         proc.sigacts.reset(signal)
     with suppress(KernelError):  # nobody is told of a bad address
         proc.vmspace.copyout(action.handler, signal.to_bytes(4, "little"))
@@ -185,10 +198,10 @@ def _handler(lwp: Lwp, signal: int, mask: int, code: int) -> None:
     proc = lwp.proc
     proc.kernel.observe_signal(proc, lwp, signal, SignalEvent.HANDLER)
     action = proc.sigacts.get(signal)
-    if action.flags & SaFlag.RESETHAND:
+    if action.flags & _RESETHAND:
         proc.sigacts.reset(signal)
     lwp.sigmask |= action.mask
-    if not action.flags & SaFlag.NODEFER:
+    if not action.flags & _NODEFER:
         lwp.sigmask |= bit(signal)
     proc.usage.signals += 1
     if lwp.fault[0] == signal:
@@ -216,9 +229,9 @@ def _sendsig(lwp: Lwp, action: SigAction, signal: int, mask: int, code: int) -> 
     mcontext.mc_fpformat = McFpFormat.XMM
     mcontext.mc_ownedfp = McOwnedFp.FPU
     mcontext.mc_fpregs[:_FXSAVE_SIZE] = lwp.cpu.fp_save()
-    if altstack.enabled and not altstack.in_use and action.flags & SaFlag.ONSTACK:
+    if altstack.enabled and not altstack.in_use and action.flags & _SA_ONSTACK:
         stack = altstack.sp + altstack.size
-        altstack.flags |= SsFlag.ONSTACK
+        altstack.flags |= _SS_ONSTACK
     else:
         stack = frame.rsp - RED_ZONE
     image = memoryview(sigframe).cast("B")
@@ -226,7 +239,7 @@ def _sendsig(lwp: Lwp, action: SigAction, signal: int, mask: int, code: int) -> 
     frame.rdi = signal
     frame.rdx = at + abi.sigframe.sf_uc.offset
     frame.rcx = frame.addr
-    if action.flags & SaFlag.SIGINFO:
+    if action.flags & _SIGINFO:
         frame.rsi = at + abi.sigframe.sf_si.offset
         siginfo = sigframe.sf_si
         siginfo.si_signo = signal
@@ -245,8 +258,8 @@ def _sendsig(lwp: Lwp, action: SigAction, signal: int, mask: int, code: int) -> 
         sigexit(lwp, Signal.ILL)
         return
     frame.rsp = at
-    frame.rip = abi.user_max - PS_STRINGS_SIZE - len(sigcode(abi.sigframe))
-    frame.rflags &= ~(Rflags.T | Rflags.D)
+    frame.rip = abi.user_max - PS_STRINGS_SIZE - SIGCODE_SIZE
+    frame.rflags &= _NO_T_D
     frame.cs, frame.ss = USER_CS, USER_SS
     lwp.returns_fast = False
     cpu = lwp.cpu
@@ -266,8 +279,7 @@ def sigreturn(lwp: Lwp, ucontext_at: int) -> None:
     ucontext = proc.vmspace.copyin_struct(ucontext_at, kind)
     mcontext = ucontext.uc_mcontext
     new = mcontext.mc_frame
-    new_flags = new.rflags & ~Rflags.VM
-    if (new_flags ^ lwp.frame.rflags) & ~(RFLAGS_USERCHANGE | Rflags.RF) & U64_MASK:
+    if (new.rflags & _NO_VM ^ lwp.frame.rflags) & _NOT_A_PROGRAMS:
         raise KernelError(Errno.EINVAL, f"flags {new.rflags:#x}")
     if new.cs & _RPL != _RPL:
         trapsignal(
@@ -286,9 +298,9 @@ def sigreturn(lwp: Lwp, ucontext_at: int) -> None:
     if new.xflags & _MAILBOX and abi.mailbox:
         proc.mailbox = True
     if mcontext.mc_onstack & 1:
-        lwp.altstack.flags |= SsFlag.ONSTACK
+        lwp.altstack.flags |= _SS_ONSTACK
     else:
-        lwp.altstack.flags &= ~SsFlag.ONSTACK
+        lwp.altstack.flags &= ~_SS_ONSTACK
     lwp.sigmask = int.from_bytes(bytes(ucontext.uc_sigmask), "little") & ~UNMASKABLE
     if (lwp.pending | proc.pending) & ~lwp.sigmask:
         proc.kernel.sched.attention = True

@@ -49,11 +49,12 @@ class SigAction:
     """What to do about one signal (struct sigaction)."""
 
     handler: int = SIG_DFL
-    flags: int = SaFlag.RESTART
+    flags: int = int(SaFlag.RESTART)
     mask: int = 0
 
 
 _DEFAULT = SigAction()
+_ONSTACK = int(SsFlag.ONSTACK)
 
 
 @dataclass(slots=True, eq=False)
@@ -119,13 +120,13 @@ class AltStack:
 
     sp: int = 0
     size: int = 0
-    flags: int = SsFlag.DISABLE
+    flags: int = int(SsFlag.DISABLE)
     """As last set, DISABLE included: it does not say whether the stack is enabled now."""
     enabled: bool = False
 
     @property
     def in_use(self) -> bool:
-        return bool(self.flags & SsFlag.ONSTACK)
+        return bool(self.flags & _ONSTACK)
 
     def copy(self) -> "AltStack":
         return replace(self)

@@ -1,7 +1,7 @@
 """Kernel variables by name (sys/kern/kern_sysctl.c; the variables are kern_mib.c's and others').
 
 Everything is read-only but vm.vkernel_enable; where the original lets root write, so as to set a
-limit or a host name, there is nothing here to be set.  Guests run as root.
+limit or a host name, there is nothing here to be set.
 """
 
 from bisect import bisect_right
@@ -67,8 +67,10 @@ def read(proc: Proc, oid: Oid, new: bytes | None) -> bytes:
     """
     variable = _VARIABLES.get(oid)
     if variable is not None:
-        if new is not None and variable.write is None:
-            raise KernelError(Errno.EPERM, f"{variable.name} is read-only")
+        if new is not None:
+            if variable.write is None:
+                raise KernelError(Errno.EPERM, f"{variable.name} is read-only")
+            proc.ucred.check_root(f"setting {variable.name}")
         return variable.encode(proc)
     if oid[:2] == _NAME2OID:
         if len(oid) > 2:

@@ -148,6 +148,11 @@ class Tree:
         with self._walk(path, cwd):
             pass
 
+    def full_path(self, path: bytes, cwd: Nchandle) -> bytes:
+        """Return `path` from the root, without links and dots (vn_fullpath)."""
+        with self._walk(path, cwd) as found:
+            return b"/" + b"/".join(found.names)
+
     def truncate(self, path: bytes, cwd: Nchandle, length: int) -> None:
         with self._walk(path, cwd) as found:
             if found.device is not None:
@@ -285,6 +290,26 @@ class Tree:
             if not os.access(found.name, os.X_OK, dir_fd=found.at):
                 raise KernelError(Errno.EACCES, str(found))
             return self._namecache.hold(found.names)
+
+    @contextmanager
+    def socket_name(
+        self, path: bytes, cwd: Nchandle, *, create: bool = False
+    ) -> Iterator[tuple[int, bytes]]:
+        """Find a socket, or the place for a new one; return its directory, open, and name.
+
+        What goes on inside makes the new one.
+        """
+        purpose = Purpose.CREATE if create else Purpose.FIND
+        with self._walk(path, cwd, follow=not create, purpose=purpose) as found:
+            if create:
+                if found.exists:
+                    raise KernelError(Errno.EADDRINUSE, str(found))
+                with self._new_name():
+                    yield found.at, found.name
+            elif found.status is None or not stat.S_ISSOCK(found.status.st_mode):
+                raise KernelError(Errno.ENOTSOCK, str(found))
+            else:
+                yield found.at, found.name
 
     def space(self) -> Space:
         with host_errors():

@@ -11,11 +11,12 @@ import os
 from collections.abc import Callable, Mapping
 
 from emu.abi.errno import Errno, KernelError
+from emu.abi.event import Evfilt, Note
 from emu.abi.fcntl import CHMOD_BITS, Dt
 from emu.abi.structs import Stat, pack_dirent
 from emu.abi.x86 import PAGE_SHIFT, PAGE_SIZE, round_page, trunc_page
 from emu.kern.disk import STAT_BLOCK, Disk
-from emu.kern.file import MAX_OFFSET, File, Node, host_stat
+from emu.kern.file import MAX_OFFSET, File, Node, Readiness, host_stat
 from emu.kern.host import change_owner, host_errors
 from emu.kern.lockf import Lockf
 from emu.kern.namecache import Nchandle
@@ -34,19 +35,27 @@ class _HostFile(Node):
     """What has a host descriptor of its own."""
 
     seekable = True
+    filters = frozenset((Evfilt.READ, Evfilt.WRITE, Evfilt.VNODE))
     _fd: int
+
+    def input(self, offset: int) -> Readiness:
+        left = self.length() - offset
+        return Readiness(left != 0, left)
 
     def chmod(self, mode: int) -> None:
         with host_errors():
             os.fchmod(self._fd, mode & CHMOD_BITS)
+        self.notify(Note.ATTRIB)
 
     def chown(self, uid: int, gid: int) -> None:
         with host_errors():
             change_owner(self._fd, uid, gid)
+        self.notify(Note.ATTRIB)
 
     def utimes(self, atime_ns: int, mtime_ns: int) -> None:
         with host_errors():
             os.utime(self._fd, ns=(atime_ns, mtime_ns))
+        self.notify(Note.ATTRIB)
 
 
 class Vnode(_HostFile):
@@ -71,6 +80,8 @@ class Vnode(_HostFile):
         self._allocated = status.st_blocks * STAT_BLOCK  # as the disk's account has it
         self._forget = forget
         self._files = 0
+        self.writers = 0
+        """Open files that may write (v_writecount)."""
         self._locks = Lockf()
         self._object: FileObject | None = None
         self._phys: PhysicalMemory | None = None
@@ -78,7 +89,9 @@ class Vnode(_HostFile):
     def open(self, flags: int) -> File:
         """Return a new open file on this vnode."""
         self._files += 1
-        return File(self, flags)
+        file = File(self, flags)
+        self.writers += file.writable
+        return file
 
     def length(self) -> int:
         return self._host_length() if self._object is None else self._object.length
@@ -89,6 +102,15 @@ class Vnode(_HostFile):
             return os.pread(self._fd, size, offset) if size > 0 else b""
 
     def write(self, offset: int, data: bytes) -> int:
+        if not self.watchers:
+            return self._write(offset, data)
+        before = self.length()
+        count = self._write(offset, data)
+        grown = self.length() > before
+        self.notify(Note.WRITE | Note.EXTEND if grown else Note.WRITE)
+        return count
+
+    def _write(self, offset: int, data: bytes) -> int:
         end = offset + len(data)
         self._check_room(end)
         self._check_disk(offset, end)
@@ -106,6 +128,7 @@ class Vnode(_HostFile):
         self._check_room(length)
         self._resize(length)
         self._measure()
+        self.notify(Note.ATTRIB)
 
     def _resize(self, length: int) -> None:
         if self._object is None:
@@ -172,6 +195,7 @@ class Vnode(_HostFile):
     def close(self, file: File) -> None:
         self.unlock(file)
         self._files -= 1
+        self.writers -= file.writable
         if self._files == 0:
             if self._object is None:
                 self._dispose()

@@ -1,5 +1,9 @@
-# A virtual kernel in three files: this one has the processes and their system calls,
-# minivk_memory.inc their memory, minivk_guests.inc the programs they run.
+# A virtual kernel with two CPUs.  Here are its processes and their system calls; in other files are
+#
+#     minivk_cpu.inc      the CPUs, the lock, the timer
+#     minivk_memory.inc   pages, page tables, page faults
+#     minivk_guests.inc   the programs that the processes run
+#     minivk_report.inc   what it says at the end
 #
 #     vkemu run minivk.s
 #
@@ -13,7 +17,8 @@
 #
 # The host fills the vmspace from the page table by itself and only shows us what it cannot resolve.
 #
-# rbp is the current process everywhere.  Routines that are called keep rbx, rbp and r12 to r15.
+# rbp is the current process of this CPU everywhere.  Routines that are called keep rbx, rbp and r12
+# to r15.
 
 .include "print.inc"
 
@@ -26,33 +31,43 @@ GUEST_PROT = PROT_READ + PROT_WRITE + PROT_EXEC # its page table says what is re
 
 # What it can ask for: number in rax, arguments in rdi rsi rdx, result in rax.  If it is refused,
 # the carry flag is set and rax says why.
-CALL_EXIT = 0                           # status
+CALL_EXIT = 0                           # status, 32 bits
 CALL_WRITE = 1                          # fd, address, length: length
 CALL_YIELD = 2
 CALL_GETPID = 3                         # : number of the process
 CALL_BRK = 4                            # address: the heap ends there from now on
 CALL_FORK = 5                           # : number of the child; 0 in the child
-CALL_WAIT = 6                           # number: exit status of that process, once it has ended
+CALL_WAIT = 6                           # number: exit status of a child, once it has ended
+CALL_LIMIT = 7                          # slices: the process is ended when it has used them up
 
 # A process.  Its address is also that of its registers, and the name of its vmspace.
 P_FRAME = 0
-P_PID = P_FRAME + TF_SIZE
-P_STATE = P_PID + 8
-P_NAME = P_STATE + 8                    # zero-terminated
-P_ROOT = P_NAME + 8                     # where in the image its page table begins
-P_TEXT = P_ROOT + 8                     # its program, in our memory
-P_TEXT_SIZE = P_TEXT + 8
-P_HEAP_SIZE = P_TEXT_SIZE + 8
-P_STATUS = P_HEAP_SIZE + 8              # with which it exited, or 0
+P_FP = (TF_SIZE + 15)/16*16             # its FP registers, as FXSAVE has them
+P_FP_CPU = P_FP + 512                   # the CPU that loaded them last
+P_PID = P_FP_CPU + 8
+P_PARENT = P_PID + 8                    # the process that forked it, or 0
+P_STATE = P_PARENT + 8
+P_AWAITED = P_STATE + 8                 # the process that it waits for
+P_PROGRAM = P_AWAITED + 8
+P_ROOT = P_PROGRAM + 8                  # where in the image its page table begins
+P_HEAP_SIZE = P_ROOT + 8
+P_LIMIT = P_HEAP_SIZE + 8               # how many slices it may use up, or 0
+P_STATUS = P_LIMIT + 8                  # with which it exited, or 0
 P_TRAP = P_STATUS + 8                   # which killed it, or 0
-P_CALLS = P_TRAP + 8                    # how many system calls,
+P_CPU = P_TRAP + 8                      # the CPU that ran it last
+P_CALLS = P_CPU + 8                     # how many system calls,
 P_FAULTS = P_CALLS + 8                  #          page faults,
-P_COPIES = P_FAULTS + 8                 #          pages copied
-P_SIZE = P_COPIES + 8
+P_COPIES = P_FAULTS + 8                 #          pages copied,
+P_SLICES = P_COPIES + 8                 #          slices used up,
+P_MOVES = P_SLICES + 8                  #          moves to another CPU,
+P_FP_LOADS = P_MOVES + 8                #          times its FP registers were loaded
+P_SIZE = (P_FP_LOADS + 8 + 15)/16*16    # FXSAVE wants multiples of 16
 
-PROCESS_MAX = 8
+PROCESS_MAX = 10
 READY = 1                               # P_STATE; 0 where there is no process
-ENDED = 2
+RUNNING = 2
+WAITING = 3                             # for P_AWAITED
+ENDED = 4
 
 STATUS_PANIC = 99
 
@@ -70,6 +85,15 @@ WINDOW_HINT = 0x2000000000
 
 # --- Start -----------------------------------------------------------------------------------
 
+    jmp start
+.include "minivk_cpu.inc"
+.include "minivk_memory.inc"
+.include "minivk_guests.inc"
+.include "minivk_report.inc"
+
+start:
+    mov rsp, cpus + CPU_SIZE
+    call cpu_first
     MUST SYS_open, image_path, O_RDWR + O_CREAT + O_TRUNC, 0600
     mov [image], rax
     MUST SYS_ftruncate, [image], 0, IMAGE_SIZE
@@ -77,23 +101,22 @@ WINDOW_HINT = 0x2000000000
     mov [ram], rax
     MUST SYS_mmap, WINDOW_HINT, GUEST_END, IMAGE_PROT, WINDOW, [image], 0, 0
     mov [window], rax
-    SAY "[vk]    %d pages of memory at %x, a window at %x\n", IMAGE_PAGES, [ram], [window]
+    LOG "%d pages of memory at %x, a window at %x\n", IMAGE_PAGES, [ram], [window]
 
     mov rbx, programs
 start_next:
-    mov rdi, [rbx]
-    mov rsi, [rbx + 8]
-    mov rdx, [rbx + 16]
+    mov rdi, rbx
     call process_start
-    add rbx, 3*8
+    add rbx, PROGRAM_ENTRY
     cmp rbx, programs_end
     jb start_next
+    LOG "%d processes, each with a vmspace and without any pages\n", [process_count]
+    call cpus_start
+    mov rbp, processes_last             # so that the first one is next
 
-    mov rbp, processes - P_SIZE         # so that the first one is next
+# --- The loop: run a process until it traps or is interrupted, see what it wants ----------------
 
-# --- The loop: run a process until it traps, see what it wants ---------------------------------
-
-# schedule: go on with the next process that is ready, round robin; when there is none, report.
+# schedule: go on with the next process that is ready, round robin.
 schedule:
     mov ecx, PROCESS_MAX
 schedule_next:
@@ -103,20 +126,51 @@ schedule_next:
     mov rbp, processes
 schedule_look:
     cmp qword ptr [rbp + P_STATE], READY
-    je run
+    je schedule_found
     dec ecx
     jnz schedule_next
-    jmp report
+    cmp qword ptr [process_alive], 0
+    je cpu_halt
+    jmp idle
 
-# run: go on with the current process.
+# A process begins its slice here, and no earlier tick ends it.
+schedule_found:
+    mov qword ptr [rbp + P_STATE], RUNNING
+    mov qword ptr gs:[CPU_TICK], 0
+    cmp gs:[CPU_LAST], rbp
+    je run
+    mov gs:[CPU_LAST], rbp
+    inc qword ptr gs:[CPU_SWITCHES]
+    mov rax, [rbp + P_CPU]
+    mov rdx, gs:[CPU_SELF]
+    mov [rbp + P_CPU], rdx
+    test rax, rax
+    jz run                              # it has not run before
+    cmp rax, rdx
+    je run
+    inc qword ptr [rbp + P_MOVES]
+
+# run: go on with the current process, unless its slice is over.  A tick that comes between that
+# look and vmspace_ctl is seen with the next trap or tick: the slice is a little longer.
 run:
+    cmp qword ptr gs:[CPU_TICK], 0
+    jne slice_over
+    call fp_owned
+    mov eax, PGEX_FPFAULT
+    mov ecx, 0
+    cmove eax, ecx
+    mov [rbp + TF_XFLAGS], rax
+    call unlock
     MUST SYS_vmspace_ctl, rbp, VMSPACE_CTL_RUN, rbp, tls
+    call lock
     mov rax, [rbp + TF_TRAPNO]
     cmp eax, T_FAST_SYSCALL
     je system_call
     cmp eax, T_PAGEFLT
     je page_fault
-    test eax, eax                       # a signal for us, nothing the process did
+    cmp eax, T_DNA
+    je fp_fault
+    test eax, eax                       # an interrupt, nothing the process did
     jz run
     jmp kill
 
@@ -129,15 +183,46 @@ page_fault:
     jnc run
     mov rsi, [rbp + TF_ERR]
     call access_name
-    SAY "[vk]    pid %d  %5s %10x  nothing is there\n", [rbp + P_PID], rax, [rbp + TF_ADDR]
+    LOG "pid %d  %5s %10x  nothing is there\n", [rbp + P_PID], rax, [rbp + TF_ADDR]
     jmp kill
+
+# fp_fault: the FP unit has not got the registers of the process.
+fp_fault:
+    call fp_load
+    cmp qword ptr [rbp + P_FP_LOADS], 1
+    jne run
+    LOG "pid %d  uses the FP unit: its registers are loaded\n", [rbp + P_PID]
+    jmp run
+
+# slice_over: a tick has come.  Others that are ready run first.
+slice_over:
+    inc qword ptr [rbp + P_SLICES]
+    mov rax, [rbp + P_LIMIT]
+    test rax, rax
+    jz stand_back
+    cmp [rbp + P_SLICES], rax
+    jae slice_last
+    LOG "pid %d  interrupted at %x, rbx is %d\n", [rbp + P_PID], [rbp + TF_RIP], [rbp + TF_RBX]
+    jmp stand_back
+slice_last:
+    LOG "pid %d  killed: its %d slices are used up\n", [rbp + P_PID], rax
+    mov qword ptr [rbp + P_TRAP], T_ASTFLT
+    call process_end
+    jmp schedule
+
+# stand_back: the current process is the last in turn.
+stand_back:
+    mov eax, READY
+    call process_stop
+    call give_way
+    jmp schedule
 
 # kill: end the current process for what it did.
 kill:
     mov rdi, [rbp + TF_TRAPNO]
     mov [rbp + P_TRAP], rdi
     call trap_name
-    SAY "[vk]    pid %d  killed by %s at %x\n", [rbp + P_PID], rax, [rbp + TF_RIP]
+    LOG "pid %d  killed by %s at %x\n", [rbp + P_PID], rax, [rbp + TF_RIP]
     call process_end
     jmp schedule
 
@@ -153,7 +238,7 @@ system_call:
 
 calls:
     # In the order of CALL_EXIT, CALL_WRITE ...
-    .quad call_exit, call_write, call_yield, call_getpid, call_brk, call_fork, call_wait
+    .quad call_exit, call_write, call_yield, call_getpid, call_brk, call_fork, call_wait, call_limit
 calls_end:
 
 # succeed: rax is the result.
@@ -168,13 +253,15 @@ refuse:
     mov [rbp + TF_RAX], rax
     jmp run
 
-# restart: let others run, then the process makes the call again.  TF_ERR is how long SYSCALL is;
+# restart: the process has to wait, then it makes the call again.  TF_ERR is how long SYSCALL is;
 # r10, the fourth argument, is in TF_RCX.
 restart:
     mov rax, [rbp + TF_ERR]
     sub [rbp + TF_RIP], rax
     mov rax, [rbp + TF_RCX]
     mov [rbp + TF_R10], rax
+    mov eax, WAITING
+    call process_stop
     jmp schedule
 
 no_call:
@@ -182,9 +269,9 @@ no_call:
     jmp refuse
 
 call_exit:
-    movzx eax, byte ptr [rbp + TF_RDI]
+    mov eax, [rbp + TF_RDI]
     mov [rbp + P_STATUS], rax
-    SAY "[vk]    pid %d  exit %d\n", [rbp + P_PID], rax
+    LOG "pid %d  exit %d\n", [rbp + P_PID], rax
     call process_end
     jmp schedule
 
@@ -226,7 +313,7 @@ write_line:
 
 call_yield:
     and qword ptr [rbp + TF_RFLAGS], ~PSL_C
-    jmp schedule
+    jmp stand_back
 
 call_getpid:
     mov rax, [rbp + P_PID]
@@ -241,24 +328,26 @@ call_brk:
     cmp rdi, [rbp + P_HEAP_SIZE]
     jb refuse                           # pages once given are not taken back
     mov [rbp + P_HEAP_SIZE], rdi
-    SAY "[vk]    pid %d  brk: the heap is %d bytes now\n", [rbp + P_PID], rdi
+    LOG "pid %d  brk: the heap is %d bytes now\n", [rbp + P_PID], rdi
     xor eax, eax
     jmp succeed
 
 # The child gets the parent's registers and, page by page, its memory.
 call_fork:
     call process_new
-    mov ebx, eax
+    mov rbx, rax
     mov eax, ERRNO_EAGAIN
-    test ebx, ebx
+    test rbx, rbx
     jz refuse
     call memory_share
     mov [rbx + P_ROOT], rax
+    call fp_save
     mov rsi, rbp
     mov rdi, rbx
-    mov ecx, TF_SIZE/8
+    mov ecx, P_FP_CPU/8                 # registers, with those of the FP unit
     rep movsq
-    .irp field, P_NAME, P_TEXT, P_TEXT_SIZE, P_HEAP_SIZE
+    mov [rbx + P_PARENT], rbp
+    .irp field, P_PROGRAM, P_HEAP_SIZE
     mov rax, [rbp + \field]
     mov [rbx + \field], rax
     .endr
@@ -266,7 +355,7 @@ call_fork:
     mov qword ptr [rbx + TF_RAX], 0
     mov rdi, rbx
     call process_ready
-    SAY "[vk]    pid %d  fork: pid %d has the same pages, read-only\n", [rbp + P_PID], [rbx + P_PID]
+    LOG "pid %d  fork: pid %d has the same pages, read-only\n", [rbp + P_PID], [rbx + P_PID]
     mov rax, [rbx + P_PID]
     jmp succeed
 
@@ -278,37 +367,38 @@ call_wait:
     jae refuse
     imul rdi, rdi, P_SIZE
     add rdi, processes
-    cmp qword ptr [rdi + P_STATE], READY
-    je restart
-    jb refuse
+    cmp [rdi + P_PARENT], rbp
+    jne refuse
+    mov [rbp + P_AWAITED], rdi
+    cmp qword ptr [rdi + P_STATE], ENDED
+    jne restart
     mov rax, [rdi + P_STATUS]
+    jmp succeed
+
+call_limit:
+    mov rax, [rbp + TF_RDI]
+    mov [rbp + P_LIMIT], rax
+    xor eax, eax
     jmp succeed
 
 # --- Processes -------------------------------------------------------------------------------
 
-# process_start: rdi = program, rsi = its size, rdx = its name.  Make a process of it.
+# process_start: rdi = the entry of a program.  Make a process of it.
 process_start:
     push rbx
     push r12
-    push r13
-    push r14
     mov r12, rdi
-    mov r13, rsi
-    mov r14, rdx
     call process_new
     mov rbx, rax
-    mov [rbx + P_TEXT], r12
-    mov [rbx + P_TEXT_SIZE], r13
-    mov [rbx + P_NAME], r14
+    mov [rbx + P_PROGRAM], r12
     mov qword ptr [rbx + TF_RIP], GUEST_TEXT
     mov qword ptr [rbx + TF_RSP], GUEST_END
+    mov word ptr [rbx + P_FP + FX_CONTROL], X87_DEFAULT
+    mov dword ptr [rbx + P_FP + FX_MXCSR], MXCSR_DEFAULT
     call page_new
     mov [rbx + P_ROOT], rax
     mov rdi, rbx
     call process_ready
-    SAY "[vk]    pid %d  %s: a new vmspace, without any pages\n", [rbx + P_PID], [rbx + P_NAME]
-    pop r14
-    pop r13
     pop r12
     pop rbx
     ret
@@ -336,71 +426,43 @@ process_ready:
     mov r8, [rbx + P_ROOT]
     or r8, PTE_TABLE
     MUST SYS_vmspace_mcontrol, rbx, 0, GUEST_END, MADV_SETMAP, r8
+    inc qword ptr [process_alive]
     mov qword ptr [rbx + P_STATE], READY
+    call wake_one
     pop rbx
     ret
+
+# process_stop: the current process does not go on for now; rax = its new state.  Whoever holds the
+# lock next may run it.
+process_stop:
+    mov [rbp + P_STATE], rax
+    jmp fp_save
 
 # process_end: the current process has ended.  Its vmspace goes first: the pages must not be reused
 # while it can still see them.
 process_end:
     mov qword ptr [rbp + P_STATE], ENDED
     MUST SYS_vmspace_destroy, rbp
-    jmp memory_drop
-
-# --- The end ---------------------------------------------------------------------------------
-
-# report: every process has ended.  Say what they did, and check it.
-report:
-    SAY "[vk]    nobody is left\n\n"
-    SAY "   pid  program  end          calls  faults  copies\n"
-    mov rbp, processes
-    mov rbx, [process_count]
-report_next:
-    SAY "  %4d  %7s  ", [rbp + P_PID], [rbp + P_NAME]
-    mov rdi, [rbp + P_TRAP]
-    call trap_name
-    test rdi, rdi
-    jz report_exit
-    SAY "%11s", rax
-    jmp report_counts
-report_exit:
-    SAY "exit %6d", [rbp + P_STATUS]
-report_counts:
-    SAY "  %5d  %6d  %6d\n", [rbp + P_CALLS], [rbp + P_FAULTS], [rbp + P_COPIES]
-    mov rax, [rbp + P_COPIES]
-    add [copies], rax
-    add rbp, P_SIZE
-    dec rbx
-    jnz report_next
-    SAY "\n  of %d pages at most %d in use, now %d\n", IMAGE_PAGES, [pages_most], [pages_used]
-
-    # The exit status of a forker is the value it saw in the variable they shared: see there.
-    CHECK_MEM 1, process_count, EXPECTED_COUNT
-EXPECTED = 0
-.macro EXPECT status, trap=0
-    CHECK_MEM 2 + EXPECTED, processes + EXPECTED*P_SIZE + P_STATUS, \status
-    CHECK_MEM 2 + EXPECTED, processes + EXPECTED*P_SIZE + P_TRAP, \trap
-EXPECTED = EXPECTED + 1
-.endm
-    EXPECT COUNTER_STATUS
-    EXPECT PARENT_VALUE
-    EXPECT 0, T_PAGEFLT
-    EXPECT CHILD_VALUE
-    EXPECT 0, T_DIVIDE
-EXPECTED_COUNT = EXPECTED
-    CHECK_MEM 2 + EXPECTED, copies, 1
-    CHECK_MEM 3 + EXPECTED, pages_used, 0
-    SAY "  everything is as it should be\n"
-    DONE
+    call memory_drop
+    mov rdx, [rbp + P_PARENT]
+    test rdx, rdx
+    jz process_gone
+    cmp [rdx + P_AWAITED], rbp
+    jne process_gone
+    cmp qword ptr [rdx + P_STATE], WAITING
+    jne process_gone
+    mov qword ptr [rdx + P_STATE], READY
+    call wake_one
+process_gone:
+    dec qword ptr [process_alive]
+    jz wake_all
+    ret
 
 # panic: a system call of ours was refused.
 panic:
     SAY "[vk]    panic: the host refuses a system call, error %d\n", rax
     mov ebx, STATUS_PANIC
     jmp failed
-
-.include "minivk_memory.inc"
-.include "minivk_guests.inc"
 
 # --- Data ------------------------------------------------------------------------------------
 
@@ -419,6 +481,10 @@ copies:
     .quad 0
 process_count:
     .quad 0
+process_alive:                          # that have not ended
+    .quad 0
+    .balign 16
 processes:
     .space PROCESS_MAX*P_SIZE
 processes_end:
+processes_last = processes_end - P_SIZE

@@ -1,0 +1,395 @@
+"""kqueue and kevent (abi 2.1): knotes on files and descriptors of the host, and their limits."""
+
+import os
+from collections.abc import Iterator
+from contextlib import closing
+from ctypes import sizeof
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+from conftest import Finishing
+
+from emu.abi.errno import Errno, KernelError
+from emu.abi.event import Ev, Evfilt
+from emu.abi.fcntl import Fcntl, Open
+from emu.abi.structs import Kevent
+from emu.abi.versions import ABI_2011
+from emu.abi.x86 import PAGE_SIZE
+from emu.cpu.unicorn_engine import UnicornEngine
+from emu.kern import kqueue
+from emu.kern.clock import VirtualClock
+from emu.kern.file import File, FileTable, Stream
+from emu.kern.proc import Kernel, Lwp, Proc
+from emu.kern.tree import Tree
+from emu.vm.phys import PhysicalMemory
+from emu.vm.vmspace import Vmspace
+from syscalls import event, file, path
+
+events = Finishing(event)
+files = Finishing(file)
+paths = Finishing(path)
+
+CHANGES = 0x10_0000
+EVENTS = CHANGES + PAGE_SIZE
+BUFFER = CHANGES + 2 * PAGE_SIZE
+NOW = BUFFER + PAGE_SIZE - 16  # a timespec of zero
+READ, WRITE, TIMER = Evfilt.READ, Evfilt.WRITE, Evfilt.TIMER
+ADD, DELETE, CLEAR, EOF, NODATA = Ev.ADD, Ev.DELETE, Ev.CLEAR, Ev.EOF, Ev.NODATA
+
+
+class Told(NamedTuple):
+    ident: int
+    filter: int
+    flags: int
+    data: int
+
+
+def change(ident: int, filter: int, flags: int, data: int = 0, fflags: int = 0) -> Kevent:
+    return Kevent(ident, filter, flags, fflags, data, 0)
+
+
+def kevent(lwp: Lwp, fd: int, *changes: Kevent, room: int = 8) -> list[Told]:
+    """Make changes, and return the events that are there now."""
+    lwp.vmspace.copyout(CHANGES, b"".join(map(bytes, changes)))
+    count = events.kevent(lwp, fd, CHANGES, len(changes), EVENTS, room, NOW)
+    raw = lwp.vmspace.copyin(EVENTS, count * sizeof(Kevent))
+    found = (Kevent * count).from_buffer_copy(raw)
+    return [Told(each.ident, each.filter, each.flags, each.data) for each in found]
+
+
+@pytest.fixture
+def lwp(tmp_path: Path) -> Iterator[Lwp]:
+    """A process over `tmp_path`, with no file open and four pages of memory."""
+    phys = PhysicalMemory(1 << 20)
+    with closing(Tree(tmp_path)) as tree:
+        space = Vmspace(phys, ABI_2011, grows=True)
+        space.map_anonymous(CHANGES, CHANGES + 4 * PAGE_SIZE)
+        kernel = Kernel(ABI_2011, phys, VirtualClock(), tree, print)
+        lwp = Lwp(Proc(kernel, space, FileTable()), UnicornEngine(phys))
+        yield lwp
+        lwp.proc.files.close_all()
+        assert kernel.sched.watched == {}
+        assert kernel.event_timers == 0
+
+
+@pytest.fixture
+def queue(lwp: Lwp) -> int:
+    """A kqueue, descriptor 0."""
+    return events.kqueue(lwp)
+
+
+class Pipe:
+    """A pipe whose one end is a descriptor of the process, and whose other is the host's."""
+
+    def __init__(self, lwp: Lwp, *, reads: bool) -> None:
+        reader, writer = os.pipe()
+        self._guest, self._host = (reader, writer) if reads else (writer, reader)
+        flags = Open.RDONLY if reads else Open.WRONLY
+        self.fd = lwp.proc.files.add(File(Stream(self._guest), flags))
+
+    def write(self, data: bytes) -> None:
+        os.write(self._host, data)
+
+    def hang_up(self) -> None:
+        os.close(self._host)
+        self._host = -1
+
+    def close(self) -> None:
+        for fd in (self._guest, self._host):
+            if fd >= 0:
+                os.close(fd)
+
+
+@pytest.fixture
+def pipe(lwp: Lwp) -> Iterator[Pipe]:
+    """Standard input, say."""
+    with closing(Pipe(lwp, reads=True)) as pipe:
+        yield pipe
+
+
+@pytest.fixture
+def output(lwp: Lwp) -> Iterator[Pipe]:
+    with closing(Pipe(lwp, reads=False)) as pipe:
+        yield pipe
+
+
+def open_file(lwp: Lwp, name: bytes) -> int:
+    lwp.vmspace.copyout(BUFFER, name + b"\0")
+    fd: int = paths.open(lwp, BUFFER, Open.RDWR | Open.CREAT, 0o666)
+    return fd
+
+
+# Descriptors of the host
+
+
+def test_input_is_told_until_it_is_read(lwp: Lwp, queue: int, pipe: Pipe) -> None:
+    assert kevent(lwp, queue, change(pipe.fd, READ, ADD)) == []
+    pipe.write(b"abc")
+    told = Told(pipe.fd, READ, ADD, 3)
+    assert kevent(lwp, queue) == [told]
+    assert kevent(lwp, queue) == [told]
+    assert files.read(lwp, pipe.fd, BUFFER, 100) == 3
+    assert kevent(lwp, queue) == []
+    pipe.write(b"d")
+    assert kevent(lwp, queue) == [Told(pipe.fd, READ, ADD, 1)]
+
+
+def test_with_ev_clear_only_news_is_told(lwp: Lwp, queue: int, pipe: Pipe) -> None:
+    assert kevent(lwp, queue, change(pipe.fd, READ, ADD | CLEAR)) == []
+    pipe.write(b"abc")
+    assert kevent(lwp, queue) == [Told(pipe.fd, READ, ADD | CLEAR, 3)]
+    assert kevent(lwp, queue) == []
+    pipe.write(b"de")
+    assert kevent(lwp, queue) == [Told(pipe.fd, READ, ADD | CLEAR, 5)]
+    assert files.read(lwp, pipe.fd, BUFFER, 2) == 2
+    assert kevent(lwp, queue) == []
+    assert files.read(lwp, pipe.fd, BUFFER, 3) == 3
+    pipe.write(b"f")
+    assert kevent(lwp, queue) == [Told(pipe.fd, READ, ADD | CLEAR, 1)]
+
+
+def test_with_ev_clear_the_end_of_input_is_told_once(lwp: Lwp, queue: int, pipe: Pipe) -> None:
+    """vkernel64.md 4: else a virtual kernel is flooded with SIGIO."""
+    kevent(lwp, queue, change(pipe.fd, READ, ADD | CLEAR))
+    pipe.hang_up()
+    assert kevent(lwp, queue) == [Told(pipe.fd, READ, ADD | CLEAR | EOF | NODATA, 0)]
+    assert kevent(lwp, queue) == []
+    assert files.read(lwp, pipe.fd, BUFFER, 100) == 0
+    assert kevent(lwp, queue) == []
+    again = kevent(lwp, queue, change(pipe.fd, READ, ADD))
+    assert again == [Told(pipe.fd, READ, ADD | CLEAR | EOF | NODATA, 0)]
+
+
+def test_what_was_there_before_is_told(lwp: Lwp, queue: int, pipe: Pipe) -> None:
+    pipe.write(b"abc")
+    pipe.hang_up()
+    told = kevent(lwp, queue, change(pipe.fd, READ, ADD | CLEAR))
+    assert told == [Told(pipe.fd, READ, ADD | CLEAR | EOF, 3)]
+    assert kevent(lwp, queue) == []
+
+
+def test_two_queues_are_told_of_the_same_news(lwp: Lwp, queue: int, pipe: Pipe) -> None:
+    other = events.kqueue(lwp)
+    for each in (queue, other):
+        assert kevent(lwp, each, change(pipe.fd, READ, ADD | CLEAR)) == []
+    pipe.write(b"abc")
+    for each in (queue, other):
+        assert kevent(lwp, each) == [Told(pipe.fd, READ, ADD | CLEAR, 3)]
+        assert kevent(lwp, each) == []
+
+
+def test_a_host_that_is_told_of_keeps_nobody_awake(lwp: Lwp, queue: int, pipe: Pipe) -> None:
+    kevent(lwp, queue, change(pipe.fd, READ, ADD | CLEAR))
+    pipe.write(b"abc")
+    pipe.hang_up()
+    assert len(kevent(lwp, queue)) == 1
+    sched = lwp.proc.kernel.sched
+    assert sched.poll() is False
+    assert sched.next_callout() is None
+
+
+def test_room_to_write_is_told_and_that_nobody_reads(lwp: Lwp, queue: int, output: Pipe) -> None:
+    told = kevent(lwp, queue, change(output.fd, WRITE, ADD))
+    assert told == [Told(output.fd, WRITE, ADD, 512)]
+    lwp.vmspace.copyout(BUFFER, bytes(PAGE_SIZE - 16))
+    node = lwp.proc.files.get(output.fd).node
+    while node.can_write():
+        files.write(lwp, output.fd, BUFFER, 1)
+    assert kevent(lwp, queue) == []
+    output.hang_up()
+    assert kevent(lwp, queue) == [Told(output.fd, WRITE, ADD | EOF | NODATA, 0)]
+
+
+@pytest.mark.parametrize("content", [b"", b"12345"])
+def test_a_redirected_host_file_ends(lwp: Lwp, queue: int, tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "input").write_bytes(content)
+    host = os.open(tmp_path / "input", os.O_RDONLY)
+    fd = lwp.proc.files.add(File(Stream(host), Open.RDONLY))
+    flags = ADD | CLEAR if content else ADD | CLEAR | EOF | NODATA
+    told = kevent(lwp, queue, change(fd, READ, ADD | CLEAR))
+    assert told == [Told(fd, READ, flags, len(content))]
+    assert kevent(lwp, queue) == []
+    lwp.proc.files.close(fd)
+    os.close(host)
+
+
+# Files
+
+
+def test_a_regular_file_is_readable_up_to_its_end(lwp: Lwp, queue: int) -> None:
+    fd = open_file(lwp, b"/file")
+    assert kevent(lwp, queue, change(fd, READ, ADD)) == []
+    assert files.write(lwp, fd, BUFFER, 10) == 10
+    assert kevent(lwp, queue) == []
+    files.lseek(lwp, fd, 0, 4, 0)
+    assert kevent(lwp, queue, change(fd, READ, ADD)) == [Told(fd, READ, ADD, 6)]
+    files.lseek(lwp, fd, 0, 12, 0)
+    assert kevent(lwp, queue) == [Told(fd, READ, ADD, -2)]
+    files.lseek(lwp, fd, 0, 10, 0)
+    assert kevent(lwp, queue) == []
+    other = open_file(lwp, b"/file")
+    files.lseek(lwp, other, 0, 10, 0)
+    assert files.write(lwp, other, BUFFER, 5) == 5
+    assert kevent(lwp, queue) == [Told(fd, READ, ADD, 5)]
+    assert kevent(lwp, queue, change(fd, WRITE, ADD))[1] == Told(fd, WRITE, ADD, 0)
+
+
+def test_a_closed_descriptor_is_watched_no_more_but_its_equal_is(
+    lwp: Lwp, queue: int, pipe: Pipe
+) -> None:
+    equal = files.dup(lwp, pipe.fd)
+    kevent(lwp, queue, change(pipe.fd, READ, ADD), change(equal, READ, ADD))
+    files.close(lwp, pipe.fd)
+    pipe.write(b"abc")
+    assert kevent(lwp, queue) == [Told(equal, READ, ADD, 3)]
+    assert kevent(lwp, queue, change(pipe.fd, READ, DELETE)) == [
+        Told(pipe.fd, READ, Ev.ERROR, Errno.EBADF)
+    ]
+    files.dup2(lwp, queue, equal)
+    assert kevent(lwp, queue) == []
+
+
+def test_a_closed_kqueue_lets_go_of_what_it_watches(lwp: Lwp, queue: int, pipe: Pipe) -> None:
+    kevent(lwp, queue, change(pipe.fd, READ, ADD), change(1, TIMER, ADD, 1000))
+    files.close(lwp, queue)
+    kernel = lwp.proc.kernel
+    assert kernel.sched.watched == {}
+    assert kernel.sched.next_callout() is None
+    assert kernel.event_timers == 0
+    assert lwp.proc.files.get(pipe.fd).knotes == []
+
+
+@pytest.mark.parametrize(
+    ("filter", "errno"),
+    [
+        (Evfilt.EXCEPT, Errno.EOPNOTSUPP),
+        (Evfilt.VNODE, Errno.EOPNOTSUPP),
+        (Evfilt.AIO, Errno.ENXIO),
+        (0, Errno.EINVAL),
+        (5, Errno.EINVAL),
+        (-9, Errno.EINVAL),
+    ],
+)
+def test_a_filter_that_does_not_fit_is_refused(
+    lwp: Lwp, queue: int, pipe: Pipe, filter: int, errno: Errno
+) -> None:
+    told = kevent(lwp, queue, change(pipe.fd, filter, ADD))
+    assert told == [Told(pipe.fd, filter, Ev.ERROR, errno)]
+    assert kevent(lwp, queue) == []
+
+
+def test_a_descriptor_of_another_kind_is_none_of_kevents(lwp: Lwp, pipe: Pipe) -> None:
+    with pytest.raises(KernelError) as caught:
+        kevent(lwp, pipe.fd)
+    assert caught.value.errno is Errno.EBADF
+
+
+# Order and limits
+
+
+def test_events_come_in_turn_if_there_is_not_room_for_all(lwp: Lwp, queue: int) -> None:
+    first, second, third = (open_file(lwp, name) for name in (b"/a", b"/b", b"/c"))
+    changes = [change(fd, WRITE, ADD) for fd in (first, second, third)]
+    assert [told.ident for told in kevent(lwp, queue, *changes, room=2)] == [first, second]
+    assert [told.ident for told in kevent(lwp, queue, room=2)] == [third, first]
+    assert [told.ident for told in kevent(lwp, queue)] == [second, third, first]
+
+
+def test_a_knote_may_be_made_disabled(lwp: Lwp, queue: int) -> None:
+    fd = open_file(lwp, b"/file")
+    assert kevent(lwp, queue, change(fd, WRITE, ADD | Ev.DISABLE)) == []
+    told = kevent(lwp, queue, change(fd, WRITE, Ev.ENABLE))
+    assert told == [Told(fd, WRITE, ADD | Ev.DISABLE, 0)]
+
+
+def test_timers_and_knotes_are_limited(
+    lwp: Lwp, queue: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kqueue, "MAX_TIMERS", 2)
+    monkeypatch.setattr(kqueue, "MAX_KNOTES", 3)
+    full = Told(3, TIMER, Ev.ERROR, Errno.ENOMEM)
+    assert kevent(lwp, queue, *(change(each, TIMER, ADD, 9) for each in (1, 2, 3))) == [full]
+    signals = [change(each, Evfilt.SIGNAL, ADD) for each in (1, 2)]
+    assert kevent(lwp, queue, *signals) == [Told(2, Evfilt.SIGNAL, Ev.ERROR, Errno.ENOMEM)]
+    kevent(lwp, queue, change(1, TIMER, DELETE))
+    assert kevent(lwp, queue, change(3, TIMER, ADD, 9)) == []
+
+
+def test_a_timer_that_is_looked_at_late_has_missed_nothing(lwp: Lwp, queue: int) -> None:
+    kernel = lwp.proc.kernel
+    start = kernel.clock.monotonic_ns()
+    kevent(lwp, queue, change(1, TIMER, ADD, 10))
+    for ms, count in ((9, 0), (10, 1), (19, 0), (55, 4), (59, 0), (60, 1)):
+        kernel.clock.skip_to(start + ms * 1_000_000)
+        kernel.sched.run_callouts()
+        told = [Told(1, TIMER, ADD | CLEAR, count)] if count else []
+        assert kevent(lwp, queue) == told, ms
+
+
+@pytest.mark.parametrize("data", [0, -5])
+def test_a_timer_of_no_time_is_one_tick(lwp: Lwp, queue: int, data: int) -> None:
+    kevent(lwp, queue, change(1, TIMER, ADD, data))
+    assert lwp.proc.kernel.sched.next_callout() == 10_000_000
+
+
+# SIGIO
+
+
+def sigio(lwp: Lwp) -> bool:
+    """Was SIGIO, which is ignored, sent since the last time?"""
+    found = kevent(lwp, 0)
+    return [told.ident for told in found] == [23]
+
+
+@pytest.fixture
+def counted(lwp: Lwp, queue: int) -> None:
+    kevent(lwp, queue, change(23, Evfilt.SIGNAL, ADD))
+
+
+def test_sigio_tells_the_owner_of_input(lwp: Lwp, counted: None, pipe: Pipe) -> None:
+    files.fcntl(lwp, pipe.fd, Fcntl.SETFL, Open.ASYNC)
+    pipe.write(b"a")
+    assert not sigio(lwp)
+    files.fcntl(lwp, pipe.fd, Fcntl.SETOWN, lwp.proc.pid)
+    assert files.fcntl(lwp, pipe.fd, Fcntl.GETOWN, 0) == lwp.proc.pid
+    assert not sigio(lwp)
+    pipe.write(b"b")
+    assert sigio(lwp)
+    assert not sigio(lwp)
+    files.fcntl(lwp, pipe.fd, Fcntl.SETFL, 0)
+    pipe.write(b"c")
+    assert not sigio(lwp)
+
+
+def test_sigio_ends_with_the_file(lwp: Lwp, counted: None, pipe: Pipe) -> None:
+    files.fcntl(lwp, pipe.fd, Fcntl.SETOWN, -lwp.proc.pgrp.id)
+    files.fcntl(lwp, pipe.fd, Fcntl.SETFL, Open.ASYNC)
+    pipe.write(b"a")
+    assert sigio(lwp)
+    files.close(lwp, pipe.fd)
+    assert lwp.proc.kernel.sched.watched == {}
+
+
+def test_an_owner_that_exits_is_forgotten(lwp: Lwp, pipe: Pipe) -> None:
+    child = Proc(lwp.proc.kernel, lwp.vmspace.hold(), lwp.proc.files.hold(), lwp.proc)
+    files.fcntl(lwp, pipe.fd, Fcntl.SETOWN, child.pid)
+    assert files.fcntl(lwp, pipe.fd, Fcntl.GETOWN, 0) == child.pid
+    child.exit_status = 0
+    assert files.fcntl(lwp, pipe.fd, Fcntl.GETOWN, 0) == 0
+
+
+@pytest.mark.parametrize("owner", [99_999, -99_999])
+def test_nobody_is_no_owner(lwp: Lwp, pipe: Pipe, owner: int) -> None:
+    with pytest.raises(KernelError) as caught:
+        files.fcntl(lwp, pipe.fd, Fcntl.SETOWN, owner)
+    assert caught.value.errno is Errno.ESRCH
+
+
+def test_an_owner_is_of_the_same_session(lwp: Lwp, pipe: Pipe) -> None:
+    child = Proc(lwp.proc.kernel, lwp.vmspace.hold(), lwp.proc.files.hold(), lwp.proc)
+    child.new_session()
+    for owner in (child.pid, -child.pgrp.id):
+        with pytest.raises(KernelError) as caught:
+            files.fcntl(lwp, pipe.fd, Fcntl.SETOWN, owner)
+        assert caught.value.errno is Errno.EPERM
