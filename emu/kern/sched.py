@@ -132,6 +132,7 @@ class Scheduler:
         self._poll = select.poll()
         self._wake_reader, self._wake_writer = socket.socketpair()
         self._wake_reader.setblocking(False)
+        self._wake_writer.setblocking(False)  # when it is full, idle() will not sleep anyway
         self._poll.register(self._wake_reader, select.POLLIN)
 
     def close(self) -> None:
