@@ -12,7 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from test_fuzz import VALUES
 
+from emu.abi.event import Ev, Evfilt, Note
 from emu.abi.frames import Trapframe
+from emu.abi.ioctl import Ioctl
 from emu.abi.mman import Map
 from emu.abi.signal import SaFlag, Signal
 from emu.abi.structs import LwpParams, Timespec
@@ -31,6 +33,8 @@ WORD = DATA + 0x400  # what umtx_sleep looks at: 0
 PATHS = DATA + 0x500
 ARGV = DATA + 0x600
 STACK_T = DATA + 0x700
+ITIMER = DATA + 0xA00  # struct itimerval: 100 us, once in 1 s, none
+EVENTS = DATA + 0xB00  # struct kevent
 TFRAME, VFRAME = DATA + 0x800, DATA + 0x900
 BUFFER = DATA + 0x1000
 STACK, ALTSTACK = DATA + 0x4000, DATA + 0x5000
@@ -54,6 +58,7 @@ maps = st.sampled_from([rw_flags, shared, rw_flags | int(Map.FIXED), shared | in
 areas = st.sampled_from([0, AREA, AREA + 4096, AREA + 0x10000, BUFFER, LOAD_ADDRESS])
 times = st.sampled_from([MOMENT, MOMENT, SECOND, NEGATIVE, 0])
 sets = st.sampled_from([0, SETS, SETS + 16, SETS + 32])
+events = st.sampled_from([EVENTS + 32 * at for at in range(7)])
 actions = st.sampled_from([ACTION, ACTION, IGNORE, MAILBOX, SETS])
 words = st.sampled_from([WORD, WORD + 4, BUFFER, AREA])
 anything = st.sampled_from(VALUES)
@@ -96,6 +101,13 @@ CALLS = {
     "fcntl": (small, st.integers(0, 12), small),
     "ftruncate": (small, zero, sizes),
     "unlink": (st.sampled_from([PATHS, PATHS + 16]),),
+    "kqueue": (),
+    "kevent": (small, events, small, st.sampled_from([0, BUFFER]), small, times),
+    "setitimer": (small, st.sampled_from([ITIMER, ITIMER + 32, ITIMER + 64]), zero),
+    "pipe": (),
+    "socketpair": (st.just(1), st.integers(1, 2), zero, st.just(BUFFER)),
+    "shutdown": (small, small),
+    "ioctl": (small, st.sampled_from([int(com) for com in Ioctl]), st.just(BUFFER)),
     "vmspace_create": (st.just(SPACE), zero, zero),
     "vmspace_destroy": (st.just(SPACE),),
     "vmspace_ctl": (st.just(SPACE), zero, st.just(TFRAME), st.just(VFRAME)),
@@ -146,9 +158,28 @@ def data(abi: AbiVersion, thread: int, handler: int) -> bytes:
     put(ACTION, pack("<QI16s", handler, SaFlag.NODEFER, b""))
     put(IGNORE, pack("<QI16s", 1, 0, b""))
     put(MAILBOX, pack("<QI16s", BUFFER, SaFlag.MAILBOX, b""))
-    put(SETS, bytes(16), (1 << Signal.USR1 - 1).to_bytes(16, "little"), b"\xff" * 16)
+    put(
+        SETS,
+        bytes(16),
+        (1 << Signal.USR1 - 1).to_bytes(16, "little"),
+        b"\xff" * 16,
+    )
     put(MOMENT, *map(bytes, (Timespec(0, 1000), Timespec(1, 0), Timespec(-1, 5))))
     put(PATHS, b"/program".ljust(16, b"\0"), b"/file".ljust(16, b"\0"), b"/dev/random\0")
+    put(ITIMER, pack("<12Q", 0, 100, 0, 100, 0, 0, 1, 0, 0, 0, 0, 0))
+    for number, (ident, filter, flags, fflags) in enumerate(
+        [
+            (0, Evfilt.READ, Ev.ADD, 0),
+            (1, Evfilt.WRITE, Ev.ADD | Ev.CLEAR, 0),
+            (1, Evfilt.TIMER, Ev.ADD, 0),
+            (101, Evfilt.PROC, Ev.ADD, (Note.EXIT | Note.FORK | Note.EXEC | Note.TRACK)),
+            (Signal.USR1, Evfilt.SIGNAL, Ev.ADD | Ev.CLEAR, 0),
+            (0, Evfilt.VNODE, Ev.ADD | Ev.CLEAR, 0x7F),
+            (2, Evfilt.READ, Ev.ADD | Ev.ONESHOT, 0),
+            (1, Evfilt.TIMER, Ev.DELETE, 0),
+        ]
+    ):
+        put(EVENTS + 32 * number, pack("<QhHIqQ", ident, filter, flags, fflags, 1, 0))
     put(ARGV, pack("<QQ", PATHS, 0))
     put(STACK_T, pack("<QQi", ALTSTACK, 0x4000, 0))
     put(TFRAME, bytes(Trapframe(rip=AREA, rsp=AREA + 0x1000, rflags=0x202)))

@@ -318,11 +318,15 @@ def test_a_guest_that_has_all_descriptors_of_the_host_can_still_run(
     scratch: Path, tmp_path: Path
 ) -> None:
     """Threads and time need descriptors of the host too, and so does the clean-up."""
-    source = until_refused(
+    source = "SYSCALL SYS_kqueue\nmov r14, rax\n" + until_refused(
         "inc dword ptr [path + 1]",
         "or dword ptr [path + 1], 0x40404040",
         "SYSCALL SYS_open, path, O_RDWR + O_CREAT + O_EXCL, 0600",
         then="""
+        SYSCALL SYS_kevent, r14, change, 1, 0, 0, 0
+        CHECK_ERRNO 3, ERRNO_EMFILE
+        SYSCALL SYS_pipe
+        SYSCALL SYS_socketpair, AF_UNIX, SOCK_STREAM, 0, change
         SYSCALL SYS_lwp_create, parameters
         CHECK_OK 1
         SYSCALL SYS_nanosleep, moment, 0
@@ -333,6 +337,12 @@ def test_a_guest_that_has_all_descriptors_of_the_host_can_still_run(
     source += """
     failed:
         SYSCALL SYS_exit, 99
+        .balign 8
+    change:
+        .quad 0
+        .short EVFILT_READ, EV_ADD | EV_CLEAR
+        .long 0
+        .quad 0, 0
     parameters: .quad thread, 0, 0x410000, 0, 0
     thread: jmp thread
     moment: .quad 0, 1000

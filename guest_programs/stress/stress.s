@@ -179,6 +179,7 @@ name_digit:
 .include "memory.inc"
 .include "files.inc"
 .include "vmspaces.inc"
+.include "events.inc"
 
     .balign 8
 tasks:
@@ -187,6 +188,7 @@ tasks:
     .quad task_threads, task_tls
     .quad task_pages, task_copies, task_code, task_stack
     .quad task_file, task_mapped_file
+    .quad task_pipe, task_broken_pipe, task_socketpair, task_timer, task_kqueue
     .quad task_vmspace, task_inherited_vmspace, task_interrupted_vmspace
 tasks_end:
 task_count:
