@@ -37,7 +37,9 @@ from emu.abi.structs import (
     Flock,
     Iovec,
     Itimerval,
+    Kevent,
     LwpParams,
+    Pollfd,
     Stat,
     Statfs,
     Statvfs,
@@ -58,6 +60,8 @@ _STRUCTURES: _Structures = {
     Timespec: "timespec",
     Timeval: "timeval",
     Itimerval: "itimerval",
+    Kevent: "kevent",
+    Pollfd: "pollfd",
     Iovec: "iovec",
     Stat: "stat",
     Statfs: "statfs",
@@ -99,6 +103,7 @@ _SCALARS: dict[type[Any], str] = {
 # To the kernel a pointer is a number; to C it is not.
 _POINTERS = {
     "iovec": {"iov_base"},
+    "kevent": {"udata"},
     "lwp_params": {"func", "arg", "stack", "tid1", "tid2"},
     "tls_info": {"base"},
     "sigaction": {"sa_handler"},
@@ -149,7 +154,11 @@ def _defines(symbols: dict[str, int]) -> Iterator[str]:
         if stem != group:
             group = stem
             yield ""
-        yield f"#define {name} {value if value < 10 or name.startswith(_COUNTED) else hex(value)}"
+        if value < 0:
+            yield f"#define {name} ({value})"
+        else:
+            decimal = value < 10 or name.startswith(_COUNTED)
+            yield f"#define {name} {value if decimal else hex(value)}"
 
 
 def _struct(structure: type[Structure], structures: _Structures) -> Iterator[str]:

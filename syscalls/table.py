@@ -123,6 +123,7 @@ TABLE: Mapping[int, Syscall] = {
     89: Syscall(proc.getdtablesize),
     90: Syscall(file.dup2),
     92: Syscall(file.fcntl),
+    93: Syscall(event.select, note="no exceptional conditions"),
     95: Syscall(file.fsync),
     96: Syscall(resource.setpriority, note="remembered; all LWPs take turns"),
     97: Syscall(
@@ -185,6 +186,7 @@ TABLE: Mapping[int, Syscall] = {
     204: Syscall(vm.munlock, note="checked; memory is always resident"),
     206: Syscall(attr.futimes),
     207: Syscall(proc.getpgid),
+    209: Syscall(event.poll, note="no exceptional conditions"),
     232: Syscall(time.clock_gettime),
     233: Syscall(time.clock_settime, note="the clock of this run; files have the host's times"),
     234: Syscall(time.clock_getres),
@@ -244,6 +246,7 @@ TABLE: Mapping[int, Syscall] = {
     496: Syscall(lwp.lwp_gettid),
     497: Syscall(signal.lwp_kill),
     498: Syscall(lwp.lwp_rtprio, note="remembered; all LWPs take turns"),
+    499: Syscall(event.pselect, note="no exceptional conditions"),
     500: Syscall(attr.statvfs),
     501: Syscall(attr.fstatvfs),
     504: Syscall(path.openat, note="as open"),
