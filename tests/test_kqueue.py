@@ -1,7 +1,7 @@
 """kqueue and kevent (abi 2.1): knotes on files and descriptors of the host, and their limits."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from ctypes import sizeof
 from pathlib import Path
@@ -11,7 +11,7 @@ import pytest
 from conftest import Finishing
 
 from emu.abi.errno import Errno, KernelError
-from emu.abi.event import Ev, Evfilt
+from emu.abi.event import Ev, Evfilt, Note
 from emu.abi.fcntl import Fcntl, Open
 from emu.abi.structs import Kevent
 from emu.abi.versions import ABI_2011
@@ -24,11 +24,12 @@ from emu.kern.proc import Kernel, Lwp, Proc
 from emu.kern.tree import Tree
 from emu.vm.phys import PhysicalMemory
 from emu.vm.vmspace import Vmspace
-from syscalls import event, file, path
+from syscalls import attr, event, file, path
 
 events = Finishing(event)
 files = Finishing(file)
 paths = Finishing(path)
+attrs = Finishing(attr)
 
 CHANGES = 0x10_0000
 EVENTS = CHANGES + PAGE_SIZE
@@ -115,8 +116,7 @@ def output(lwp: Lwp) -> Iterator[Pipe]:
 
 
 def open_file(lwp: Lwp, name: bytes) -> int:
-    lwp.vmspace.copyout(BUFFER, name + b"\0")
-    fd: int = paths.open(lwp, BUFFER, Open.RDWR | Open.CREAT, 0o666)
+    fd: int = paths.open(lwp, at(lwp, name), Open.RDWR | Open.CREAT, 0o666)
     return fd
 
 
@@ -283,6 +283,105 @@ def test_a_descriptor_of_another_kind_is_none_of_kevents(lwp: Lwp, pipe: Pipe) -
     with pytest.raises(KernelError) as caught:
         kevent(lwp, pipe.fd)
     assert caught.value.errno is Errno.EBADF
+
+
+# What happens to files and directories
+
+EVERYTHING = Note.DELETE | Note.WRITE | Note.EXTEND | Note.ATTRIB | Note.LINK | Note.RENAME
+
+
+def notes(lwp: Lwp, queue: int) -> dict[int, int]:
+    """Return what happened to each descriptor since the last time."""
+    count = events.kevent(lwp, queue, 0, 0, EVENTS, 8, NOW)
+    raw = lwp.vmspace.copyin(EVENTS, count * sizeof(Kevent))
+    return {each.ident: each.fflags for each in (Kevent * count).from_buffer_copy(raw)}
+
+
+@pytest.fixture
+def watched(lwp: Lwp, queue: int) -> tuple[int, int]:
+    """The file /file and the directory / of it, of which everything is watched."""
+    folder = paths.open(lwp, at(lwp, b"/"), Open.RDONLY, 0)
+    fd = open_file(lwp, b"/file")
+    both = fd, folder
+    kevent(lwp, queue, *(change(each, Evfilt.VNODE, ADD | CLEAR, 0, EVERYTHING) for each in both))
+    assert notes(lwp, queue) == {}
+    return both
+
+
+def at(lwp: Lwp, name: bytes, where: int = BUFFER) -> int:
+    lwp.vmspace.copyout(where, name + b"\0")
+    return where
+
+
+OTHER = BUFFER + 256
+
+
+@pytest.mark.parametrize(
+    ("act", "file_note", "folder_note"),
+    [
+        (lambda lwp, fd: files.write(lwp, fd, BUFFER, 5), Note.WRITE | Note.EXTEND, 0),
+        (lambda lwp, fd: files.write(lwp, fd, BUFFER, 0), 0, 0),
+        (lambda lwp, fd: files.ftruncate(lwp, fd, 0, 9), Note.WRITE | Note.EXTEND, 0),
+        (lambda lwp, fd: files.ftruncate(lwp, fd, 0, 0), 0, 0),
+        (lambda lwp, fd: attrs.fchmod(lwp, fd, 0o600), Note.ATTRIB, 0),
+        (lambda lwp, fd: attrs.chmod(lwp, at(lwp, b"/file"), 0o600), Note.ATTRIB, 0),
+        (lambda lwp, fd: attrs.utimes(lwp, at(lwp, b"/file"), 0), Note.ATTRIB, 0),
+        (lambda lwp, fd: paths.unlink(lwp, at(lwp, b"/file")), Note.DELETE, Note.WRITE),
+        (
+            lambda lwp, fd: paths.link(lwp, at(lwp, b"/file"), at(lwp, b"/new", OTHER)),
+            Note.LINK,
+            Note.WRITE,
+        ),
+        (
+            lambda lwp, fd: paths.rename(lwp, at(lwp, b"/file"), at(lwp, b"/new", OTHER)),
+            Note.RENAME,
+            Note.WRITE,
+        ),
+        (
+            lambda lwp, fd: paths.symlink(lwp, at(lwp, b"/file"), at(lwp, b"/new", OTHER)),
+            0,
+            Note.WRITE,
+        ),
+        (lambda lwp, fd: open_file(lwp, b"/new"), 0, Note.WRITE),
+        (lambda lwp, fd: paths.mkdir(lwp, at(lwp, b"/new"), 0o700), 0, Note.WRITE | Note.LINK),
+    ],
+)
+def test_what_a_guest_does_to_a_file_is_told(
+    lwp: Lwp,
+    queue: int,
+    watched: tuple[int, int],
+    act: Callable[[Lwp, int], object],
+    file_note: int,
+    folder_note: int,
+) -> None:
+    act(lwp, watched[0])
+    told = notes(lwp, queue)
+    assert (told.get(watched[0], 0), told.get(watched[1], 0)) == (file_note, folder_note)
+
+
+def test_one_name_of_several_is_removed(lwp: Lwp, queue: int, watched: tuple[int, int]) -> None:
+    paths.link(lwp, at(lwp, b"/file"), at(lwp, b"/new", OTHER))
+    open_file(lwp, b"/over")
+    notes(lwp, queue)
+    paths.rename(lwp, at(lwp, b"/over"), at(lwp, b"/new", OTHER))
+    assert notes(lwp, queue) == {watched[0]: Note.LINK, watched[1]: Note.WRITE}
+
+
+def test_a_directory_that_is_removed_is_told(lwp: Lwp, queue: int) -> None:
+    paths.mkdir(lwp, at(lwp, b"/dir"), 0o700)
+    folder = paths.open(lwp, at(lwp, b"/dir"), Open.RDONLY, 0)
+    kevent(lwp, queue, change(folder, Evfilt.VNODE, ADD, 0, Note.DELETE))
+    paths.rmdir(lwp, at(lwp, b"/dir"))
+    assert notes(lwp, queue) == {folder: Note.DELETE}
+
+
+def test_only_what_is_asked_for_is_told(lwp: Lwp, queue: int) -> None:
+    fd = open_file(lwp, b"/file")
+    kevent(lwp, queue, change(fd, Evfilt.VNODE, ADD, 0, Note.EXTEND))
+    attrs.fchmod(lwp, fd, 0o600)
+    assert notes(lwp, queue) == {}
+    files.write(lwp, fd, BUFFER, 1)
+    assert notes(lwp, queue) == {fd: Note.EXTEND}
 
 
 # Order and limits
