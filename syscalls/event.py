@@ -200,6 +200,7 @@ def _wait(
     lwp: Lwp, wanted: list[tuple[File, Evfilt]], deadline: int | None
 ) -> Blocking[list[bool]]:
     """Wait until some of the files are ready for what is wanted of each; return which."""
+    lwp.proc.kernel.sched.poll()  # a kqueue may be among them
     for file, _ in wanted:
         file.hold()
     try:

@@ -217,7 +217,10 @@ TABLE: Mapping[int, Syscall] = {
     360: Syscall(cred.getresuid),
     361: Syscall(cred.getresgid),
     362: Syscall(event.kqueue),
-    363: Syscall(event.kevent),
+    363: Syscall(
+        event.kevent,
+        note="EVFILT_VNODE knows what guests do, not the host; no EVFILT_AIO and EVFILT_EXCEPT",
+    ),
     393: Syscall(socket.sendfile),
     469: Syscall(lwp.umtx_sleep),
     470: Syscall(lwp.umtx_wakeup),

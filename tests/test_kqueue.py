@@ -20,6 +20,7 @@ from emu.cpu.unicorn_engine import UnicornEngine
 from emu.kern import kqueue
 from emu.kern.clock import VirtualClock
 from emu.kern.file import File, FileTable, Stream
+from emu.kern.pgrp import new_session
 from emu.kern.proc import Kernel, Lwp, Proc
 from emu.kern.tree import Tree
 from emu.vm.phys import PhysicalMemory
@@ -487,7 +488,7 @@ def test_nobody_is_no_owner(lwp: Lwp, pipe: Pipe, owner: int) -> None:
 
 def test_an_owner_is_of_the_same_session(lwp: Lwp, pipe: Pipe) -> None:
     child = Proc(lwp.proc.kernel, lwp.vmspace.hold(), lwp.proc.files.hold(), lwp.proc)
-    child.new_session()
+    new_session(child)
     for owner in (child.pid, -child.pgrp.id):
         with pytest.raises(KernelError) as caught:
             files.fcntl(lwp, pipe.fd, Fcntl.SETOWN, owner)
