@@ -385,6 +385,27 @@ def test_only_what_is_asked_for_is_told(lwp: Lwp, queue: int) -> None:
     assert notes(lwp, queue) == {fd: Note.EXTEND}
 
 
+# Processes
+
+
+def test_a_process_tells_what_is_asked_for(lwp: Lwp, queue: int) -> None:
+    kevent(lwp, queue, change(lwp.proc.pid, Evfilt.PROC, ADD, 0, Note.EXEC | Note.FORK))
+    for happened in (Note.EXEC, Note.FORK):
+        lwp.proc.notify(happened, 0)
+        assert notes(lwp, queue) == {lwp.proc.pid: happened}
+    lwp.proc.notify(Note.SIGNAL, 1)
+    assert notes(lwp, queue) == {}
+
+
+def test_a_child_that_cannot_be_followed_is_told(
+    lwp: Lwp, queue: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kevent(lwp, queue, change(lwp.proc.pid, Evfilt.PROC, ADD, 0, Note.TRACK))
+    monkeypatch.setattr(kqueue, "MAX_KNOTES", 1)
+    lwp.proc.notify(Note.FORK, 54321)
+    assert notes(lwp, queue) == {lwp.proc.pid: Note.TRACKERR}
+
+
 # Order and limits
 
 
