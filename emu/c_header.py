@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from ctypes import (
     Array,
     Structure,
+    c_char,
     c_int16,
     c_int32,
     c_int64,
@@ -20,6 +21,7 @@ from ctypes import (
 from typing import Any
 
 from emu.abi.frames import TlsInfo, Trapframe, Vextframe
+from emu.abi.resource import RlimitStruct, Rtprio, Rusage
 from emu.abi.sigframe import (
     Mcontext2011,
     Mcontext2014,
@@ -35,8 +37,12 @@ from emu.abi.structs import (
     Flock,
     Iovec,
     Itimerval,
+    Kevent,
     LwpParams,
+    Pollfd,
     Stat,
+    Statfs,
+    Statvfs,
     Termios,
     Timespec,
     Timeval,
@@ -54,11 +60,18 @@ _STRUCTURES: _Structures = {
     Timespec: "timespec",
     Timeval: "timeval",
     Itimerval: "itimerval",
+    Kevent: "kevent",
+    Pollfd: "pollfd",
     Iovec: "iovec",
     Stat: "stat",
+    Statfs: "statfs",
+    Statvfs: "statvfs",
     Flock: "flock",
     Winsize: "winsize",
     Termios: "termios",
+    RlimitStruct: "rlimit",
+    Rusage: "rusage",
+    Rtprio: "rtprio",
     LwpParams: "lwp_params",
     TlsInfo: "tls_info",
     Trapframe: "trapframe",
@@ -77,6 +90,7 @@ _CONTEXTS: dict[type[Structure], _Structures] = {
 _PREFIXES = {"trapframe": "tf_", "vextframe": "vx_"}
 
 _SCALARS: dict[type[Any], str] = {
+    c_char: "char",
     c_ubyte: "uint8_t",
     c_int16: "int16_t",
     c_uint16: "uint16_t",
@@ -89,6 +103,7 @@ _SCALARS: dict[type[Any], str] = {
 # To the kernel a pointer is a number; to C it is not.
 _POINTERS = {
     "iovec": {"iov_base"},
+    "kevent": {"udata"},
     "lwp_params": {"func", "arg", "stack", "tid1", "tid2"},
     "tls_info": {"base"},
     "sigaction": {"sa_handler"},
@@ -96,6 +111,8 @@ _POINTERS = {
     "sigaltstack": {"ss_sp"},
     "ucontext": {"uc_link"},
 }
+
+_BY_HAND = {"pipe"}  # vkernel.h has it, for its second result
 
 _COUNTED = ("SYS_", "ERRNO_", "SIG")  # these are read as decimal numbers
 
@@ -121,8 +138,9 @@ def _lines(abi: AbiVersion) -> Iterator[str]:
     yield ""
     yield "#ifdef VKERNEL_H /* which says how a system call is made */"
     for call in TABLE.values():
-        yield ""
-        yield from _call(call)
+        if call.name not in _BY_HAND:
+            yield ""
+            yield from _call(call)
     yield ""
     yield "#endif /* VKERNEL_H */"
     yield ""
@@ -136,7 +154,11 @@ def _defines(symbols: dict[str, int]) -> Iterator[str]:
         if stem != group:
             group = stem
             yield ""
-        yield f"#define {name} {value if value < 10 or name.startswith(_COUNTED) else hex(value)}"
+        if value < 0:
+            yield f"#define {name} ({value})"
+        else:
+            decimal = value < 10 or name.startswith(_COUNTED)
+            yield f"#define {name} {value if decimal else hex(value)}"
 
 
 def _struct(structure: type[Structure], structures: _Structures) -> Iterator[str]:

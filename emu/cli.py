@@ -1,9 +1,10 @@
 """The command `vkemu`: the only place where engine, clock and file tree are chosen."""
 
 import os
+import signal
 import sys
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from contextlib import closing as _closing
 from functools import partial
 from pathlib import Path
@@ -27,6 +28,8 @@ EXTENSIONS = ("vmspace-io",)
 TRACE_EVENTS = ("syscalls", "traps", "faults", "signals")
 
 _USAGE_ERROR = 2
+_INTERRUPTED = 130
+_NOTHING_FOLLOWS = object()  # the command has a process of its own, which ends with it
 _PIPE_WIDTH = 200
 
 
@@ -137,8 +140,33 @@ def vkemu() -> None:
 @click.option(
     "--disk", type=ByteSize(), help="How much the guest may add to its tree.  [default: no limit]"
 )
+@click.option(
+    "--ncpu", type=click.IntRange(1, 64), default=1, show_default=True, help="What hw.ncpu says."
+)
+@click.option(
+    "--max-procs",
+    type=click.IntRange(1, 10_000),
+    default=256,
+    show_default=True,
+    help="How many processes there may be.",
+)
+@click.option(
+    "--max-lwps",
+    type=click.IntRange(1, 100_000),
+    default=1024,
+    show_default=True,
+    help="How many threads all of them may have.",
+)
+@click.option(
+    "--max-files",
+    type=click.IntRange(3, 100_000),
+    default=1024,
+    show_default=True,
+    help="How many descriptors a process may have.",
+)
 @abi_option
 @click.option("--ext", type=click.Choice(EXTENSIONS), multiple=True, help="Go beyond the original.")
+@click.option("--net", type=click.Choice(["loopback"]), help="Let the guest use 127.0.0.0/8.")
 @click.option(
     "--clock",
     type=click.Choice(["host", "virtual"]),
@@ -171,8 +199,13 @@ def run(
     root: Path | None,
     memory: int,
     disk: int | None,
+    ncpu: int,
+    max_procs: int,
+    max_lwps: int,
+    max_files: int,
     abi: str,
     ext: tuple[str, ...],
+    net: str | None,
     clock: str,
     seed: int | None,
     timeout: float | None,
@@ -184,12 +217,15 @@ def run(
     """Run PROGRAM: a flat binary, a static ELF executable, or assembly source (.s).
 
     The exit status is the guest's; 128+N if signal N ended it; 124 after --timeout.
+
+    Ctrl-C, Ctrl-\\ and Ctrl-Z are the guest's.  A guest that does not listen is ended by the
+    second Ctrl-C if it blocks the first, by the third within a second if it ignores them.
     """
     from emu.cpu.engine import EngineError
     from emu.cpu.unicorn_engine import UnicornEngine
     from emu.kern.clock import HostClock, VirtualClock
-    from emu.kern.file import controlling_terminal, standard_files
-    from emu.kern.proc import Kernel, Lwp, Proc
+    from emu.kern.file import standard_files
+    from emu.kern.proc import Kernel, Limits, Lwp, Proc
     from emu.kern.tree import Tree
     from emu.loader import LoaderError, LoadOptions, exec_setregs, load
     from emu.machine import STATUS_TIMEOUT, Machine, Watcher
@@ -210,11 +246,10 @@ def run(
         image: Path | bytes = program
         if program.suffix == ".s":
             image = _assemble(program, load_addr, version, ()).code
-        files = standard_files()
-        terminal = controlling_terminal(files)
         make_tree = partial(Tree, root) if root else Tree.scratch
-        tree = make_tree(limit=disk, random_bytes=_chance(clock, seed), terminal=terminal)
-        stack.enter_context(_closing(tree))
+        tree = stack.enter_context(
+            _closing(make_tree(limit=disk, random_bytes=_chance(clock, seed)))
+        )
         kernel = Kernel(
             abi=version,
             phys=phys,
@@ -223,11 +258,14 @@ def run(
             tell=_tell,
             vkernel_enable=not no_vkernel,
             vmspace_io="vmspace-io" in ext,
+            ncpu=ncpu,
+            limits=Limits(procs=max_procs, lwps=max_lwps, files=max_files),
+            net=net is not None,
         )
         try:
             engine = UnicornEngine(phys)
             space = Vmspace(phys, version, grows=True)
-            lwp = Lwp(Proc(kernel, space, files, name=program.name), engine)
+            lwp = Lwp(Proc(kernel, space, standard_files(), name=program.name), engine)
             options = LoadOptions(load_addr=load_addr, entry=entry, bss=bss)
             argv = [os.fsencode(program), *map(os.fsencode, args)]
             loaded = load(lwp.proc, image, argv, [os.fsencode(each) for each in env], options)
@@ -238,7 +276,7 @@ def run(
             _fail(f"the CPU engine cannot be used here: {error}")
         machine = stack.enter_context(_closing(Machine(lwp)))
         report = _observe(machine, stats, trace, write)
-        with Watcher(machine, timeout):
+        with Watcher(machine, timeout, last=click.get_current_context().obj is _NOTHING_FOLLOWS):
             status = machine.run()
             if machine.stopped == STATUS_TIMEOUT and lwp.proc.alive:
                 _tell(f"still running after {timeout:g} s: ended")
@@ -344,7 +382,9 @@ def header(output: Path | None, abi: str) -> None:
 
 def main() -> NoReturn:
     """The console script."""
-    vkemu(prog_name="vkemu")
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, lambda number, frame: sys.exit(_INTERRUPTED))
+    vkemu(prog_name="vkemu", obj=_NOTHING_FOLLOWS)
     raise AssertionError("click ends the process")
 
 
@@ -407,7 +447,8 @@ def _line_writer(path: Path | None, stack: ExitStack) -> Callable[[str], None]:
 
 
 def _tell(line: str) -> None:
-    click.echo(f"vkemu: {line}", err=True)
+    with suppress(OSError):  # the terminal may have hung up
+        click.echo(f"vkemu: {line}", err=True)
 
 
 def _fail(reason: str) -> NoReturn:

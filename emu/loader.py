@@ -55,10 +55,7 @@ from emu.abi.x86 import (
     trunc_page,
 )
 from emu.kern.proc import Kernel, Lwp, Proc
-from emu.vm.vmspace import Vmspace
-
-STACK_SIZE = 512 << 20
-"""How far the stack may grow (maxssiz)."""
+from emu.vm.vmspace import STACK_SIZE, Vmspace
 
 _WORD = 8
 
@@ -107,8 +104,7 @@ def load(
         raise LoaderError(f"{name}: {strerror(error.errno or 0)}") from None
     except Unusable as problem:
         raise LoaderError(f"{name}: {problem}") from None
-    ready.place(proc.vmspace)
-    return ready.begin(proc)
+    return ready.place(proc.vmspace)
 
 
 def prepare(
@@ -137,8 +133,10 @@ class Ready:
         self._plan = plan
         self._stack = stack
         self._contents = contents
+        self.data_size = plan.data_size
+        self.total_size = sum(part.end - part.start for part in plan.parts)
 
-    def place(self, space: Vmspace) -> None:
+    def place(self, space: Vmspace) -> Image:
         """Fill an empty address space.  Raise KernelError(ENOMEM) if memory runs out after all."""
         plan, stack = self._plan, self._stack
         space.map_stack(space.user_max - STACK_SIZE, space.user_max, PROT_ALL)
@@ -147,14 +145,10 @@ class Ready:
             space.copyout(part.start, data)
             space.mprotect(part.start, part.end - part.start, part.prot)
         space.copyout(stack.args, stack.contents)
-
-    def begin(self, proc: Proc) -> Image:
-        """Make it the program of `proc`, whose address space it has filled."""
-        plan = self._plan
-        proc.text_start = plan.text_start
-        proc.data_start = plan.data_start
-        proc.data_size = plan.data_size
-        return Image(plan.entry, self._stack.args)
+        space.text_start = plan.text_start
+        space.data_start = plan.data_start
+        space.data_size = plan.data_size
+        return Image(plan.entry, stack.args)
 
 
 def exec_setregs(lwp: Lwp, image: Image) -> None:
@@ -175,6 +169,10 @@ def exec_setregs(lwp: Lwp, image: Image) -> None:
 
 class Unusable(Exception):
     """Why a program cannot be run, without its name."""
+
+
+class NoRoom(Unusable):
+    """There is not enough memory for it."""
 
 
 # What is to be loaded where
@@ -478,7 +476,7 @@ def _check_memory(kernel: Kernel, plan: _Plan, stack: _Stack) -> None:
     need = sum(_footprint(size) for size in sizes)
     free = phys.size - PAGE_SIZE - phys.used
     if need > free:
-        raise Unusable(f"needs {need >> 10} KiB of memory; {free >> 10} KiB are free")
+        raise NoRoom(f"needs {need >> 10} KiB of memory; {free >> 10} KiB are free")
 
 
 def _footprint(size: int) -> int:

@@ -17,12 +17,13 @@ from emu.kern.alarm import Alarm
 from emu.kern.clock import BLOCK_NS, VirtualClock
 from emu.kern.exit import lwp_exit, release
 from emu.kern.itimer import cpu_time_over
-from emu.kern.proc import Lwp
+from emu.kern.plimit import check_cpu, cpu_time_left
+from emu.kern.proc import Lwp, Proc
 from emu.kern.sched import SLICE_NS, LwpState
 from emu.kern.sendsig import userret
 from emu.kern.sigacts import bit
-from emu.kern.signal import ksignal, pgsignal
-from syscalls import table
+from emu.kern.signal import pgsignal
+from emu.kern.tty import Tty
 
 MOST_BLOCKS = 1 << 30
 """What the virtual clock's block counter starts from if nothing is due before."""
@@ -39,36 +40,50 @@ class Machine:
         """The first thread of the first process."""
         self.handle: Callable[[Lwp, Exit], None] = trap.handle
         """Called for every way out of the engine.  Observers put themselves around it."""
-        self.resume: Callable[[Lwp], None] = table.resume
+        self.resume: Callable[[Lwp], None] = trap.resume
         """Called for every LWP whose sleep in a system call is over.  Likewise."""
         self.stopped: int | None = None
         """The exit status with which the run is being ended from outside."""
         self.running = False
+        self.over = False
+        """The run has ended: nothing from outside matters any more."""
+        self.suspend: Callable[[], None] | None = None
+        """Stop the emulator until it is continued: its first process has stopped."""
         self._proc = lwp.proc
-        self._kernel = lwp.proc.kernel
+        self.kernel = lwp.proc.kernel
         self._sched = lwp.proc.kernel.sched
         self._torn = False  # the kernel was broken off in the middle of something
-        self._signals: deque[Signal] = deque()
+        self._signals: deque[tuple[Signal, float]] = deque()  # with the time of each
+        self._impatience = Impatience()
         self._alarm: Alarm | None = None
         self._poll_due = False
         self._due: float = 0  # when the virtual clock has something to do
 
+    @property
+    def terminal(self) -> Tty | None:
+        """The first process's controlling terminal."""
+        return self._proc.pgrp.session.tty
+
     def run(self) -> int:
         """Run until the first process ends or stop() is called; return the exit status."""
-        clock, engine, proc = self._kernel.clock, self.lwp.cpu, self._proc
+        clock, engine, proc = self.kernel.clock, self.lwp.cpu, self._proc
         if isinstance(clock, VirtualClock):
             engine.budget = 0
             engine.tsc = clock.read_tsc
         self._sched.attention = True
         self.running = True
         try:
-            self._loop()
+            try:
+                self._loop()
+            finally:
+                self.running, self.over = False, True
         except KeyboardInterrupt:
             if self.stopped is None:
                 raise
             self._torn = True
         finally:
-            self.running = False
+            if self.terminal is not None:
+                self.terminal.restore()  # before anything is said about the run
         if proc.exit_status is not None:
             return proc.exit_status
         if proc.killed_by is not None:
@@ -77,7 +92,7 @@ class Machine:
         return self.stopped
 
     def _loop(self) -> None:
-        sched, engine, clock = self._sched, self.lwp.cpu, self._kernel.clock
+        sched, engine, clock = self._sched, self.lwp.cpu, self.kernel.clock
         virtual = isinstance(clock, VirtualClock)
         seen = engine.blocks
         while (lwp := self._next()) is not None:
@@ -111,6 +126,10 @@ class Machine:
                 sched.poll()
             if self.stopped is not None or not proc.alive:
                 return None
+            if proc.stopped and self.suspend is not None:
+                self.suspend()
+                pgsignal(self.kernel.in_group(proc.pgrp.id), Signal.CONT)
+                continue
             lwp = sched.choose()
             if lwp is None:
                 sched.idle()
@@ -121,22 +140,27 @@ class Machine:
                 userret(lwp)
             if not sched.attention and lwp.state is LwpState.RUNNING:
                 break
-        self._set_alarm()
+        self._set_alarm(lwp.proc)
         return lwp
 
     def _check_cpu_time(self) -> None:
-        """Let the timers go off that count the CPU time of whoever had the CPU."""
+        """See to the timers and the limit that count the CPU time of whoever had the CPU."""
         current = self._sched.current
         if current is None:
             return
         due = current.proc.cpu_due
         if due is not None and current.proc.usage.user_ns >= due:
             cpu_time_over(current.proc)
+        check_cpu(current.proc)
 
-    def _set_alarm(self) -> None:
-        """Have the engine come back in time for the next thing that is due."""
-        sched, clock, engine = self._sched, self._kernel.clock, self.lwp.cpu
+    def _set_alarm(self, proc: Proc) -> None:
+        """Have the engine come back in time for the next thing that is due, while `proc` runs."""
+        sched, clock, engine = self._sched, self.kernel.clock, self.lwp.cpu
         deadline = sched.interruption()
+        left = cpu_time_left(proc)
+        if left is not None:
+            end = clock.monotonic_ns() + left
+            deadline = end if deadline is None else min(deadline, end)
         watched = sched.watched
         if isinstance(clock, VirtualClock):
             now = clock.monotonic_ns()
@@ -159,6 +183,8 @@ class Machine:
 
     def stop(self, status: int) -> None:
         """End the run with `status`.  Any thread may call it, and again until run() returns."""
+        if self.over:
+            return
         if self.stopped is None:
             self.stopped = status
             self._sched.wake()
@@ -166,48 +192,51 @@ class Machine:
 
     def signal(self, number: Signal) -> None:
         """Send a signal from outside to the guest.  Any thread may call it."""
-        self._signals.append(number)
+        now = time.monotonic()
+        if number is Signal.INT and any(
+            queued is number and now - at >= PATIENCE_SECONDS for queued, at in list(self._signals)
+        ):
+            self.stop(STATUS_SIGNAL + number)  # it is the kernel that does not come back
+            return
+        self._signals.append((number, now))
         self._sched.wake()
         self.nudge()
 
     @property
     def deaf(self) -> bool:
-        """Are there signals from outside that have not been looked at?"""
-        return bool(self._signals)
+        """Are there deadly signals from outside that have not been looked at?"""
+        return any(_deadly(number) for number, _ in list(self._signals))
 
     def nudge(self) -> None:
         """Make the kernel look at the signals from outside.  Any thread may call it."""
         # Whoever could survive a deadly signal has made the engine interruptible.
-        deadly = any(
-            default_action(number) in (Action.TERMINATE, Action.CORE)
-            for number in list(self._signals)
-        )
-        self.lwp.cpu.kick(final=deadly)
+        self.lwp.cpu.kick(final=self.deaf)
 
     def _take_signals(self) -> None:
-        """Pass signals from outside on: the terminal's to the foreground, the rest to the first.
-
-        An interrupt that finds the one before it still waiting ends the run: nobody listens.
-        """
-        proc = self._proc
+        """Pass signals from outside on: the terminal's to the foreground, the rest to the first."""
         while self._signals:
-            number = self._signals.popleft()
-            if number is Signal.INT and bit(number) & (
-                proc.pending | self.lwp.pending | (0 if not proc.stopped else ~0)
+            number, at = self._signals.popleft()
+            foreground = self._proc.pgrp.session.foreground
+            if number in _FROM_TERMINAL and foreground is not None:
+                targets = self.kernel.in_group(foreground.id)
+            else:
+                targets = [self._proc]
+            if number is Signal.INT and self._impatience.ends_run(
+                at,
+                waiting=all(_waits(proc, number) for proc in targets),
+                ignored=all(proc.sigacts.ignored & bit(number) for proc in targets),
             ):
                 self.stop(STATUS_SIGNAL + number)
                 return
-            foreground = proc.pgrp.session.foreground
-            if number in _FROM_TERMINAL and foreground is not None:
-                pgsignal(self._kernel.in_group(foreground.id), number)
-            else:
-                ksignal(proc, number)
+            pgsignal(targets, number)
 
     def close(self) -> None:
-        """Let go of everything: processes, memory, files, the alarm."""
+        """Let go of everything: terminal, processes, memory, files, the alarm."""
+        if self.terminal is not None:
+            self.terminal.restore()
         if self._alarm is not None:
             self._alarm.close()
-        for proc in list(self._kernel.procs.values()):
+        for proc in list(self.kernel.procs.values()):
             if self._torn:
                 proc.files.drop()
                 continue
@@ -218,7 +247,44 @@ class Machine:
         self._sched.close()
 
 
-_FROM_TERMINAL = (Signal.INT, Signal.QUIT, Signal.WINCH)
+def _deadly(number: Signal) -> bool:
+    return default_action(number) in (Action.TERMINATE, Action.CORE)
+
+
+def _waits(proc: Proc, number: Signal) -> bool:
+    """Has the process not taken the last signal with this number yet?"""
+    pending = proc.pending
+    for lwp in proc.lwps.values():
+        pending |= lwp.pending
+    return bool(pending & bit(number))
+
+
+_FROM_TERMINAL = (Signal.INT, Signal.QUIT, Signal.TSTP, Signal.WINCH)
+
+PATIENCE_SECONDS = 0.1
+IGNORED_LIMIT = 3
+IGNORED_SECONDS = 1.0
+
+
+class Impatience:
+    """Tells when Ctrl-C ends a run whose guest does not listen to it.
+
+    The second one does if the first still waits, blocked or because the guest does not get to it;
+    or the third within a second if the guest ignores them.  Two that come at once count as one.
+    """
+
+    def __init__(self) -> None:
+        self._sent = 0.0
+        self._ignored: deque[float] = deque(maxlen=IGNORED_LIMIT)
+
+    def ends_run(self, at: float, *, waiting: bool, ignored: bool) -> bool:
+        if ignored:
+            self._ignored.append(at)
+            return len(self._ignored) == IGNORED_LIMIT and at - self._ignored[0] <= IGNORED_SECONDS
+        if waiting:
+            return at - self._sent >= PATIENCE_SECONDS
+        self._sent = at
+        return False
 
 
 class Watcher:
@@ -234,11 +300,15 @@ class Watcher:
         if hasattr(signal, f"SIG{name}")
     )
     RETRY_SECONDS = 0.01  # a kick just before the engine starts is lost
-    RETRIES = 30  # then it is the kernel that does not come back: it copies, or writes to a pipe
+    RETRIES = 30  # then it is the kernel that does not come back: it copies, or waits for the host
 
-    def __init__(self, machine: Machine, timeout: float | None = None) -> None:
+    def __init__(
+        self, machine: Machine, timeout: float | None = None, *, last: bool = False
+    ) -> None:
+        """`last`: nothing of importance comes after the run, so that its signals stay ignored."""
         self._machine = machine
         self._deadline = None if timeout is None else time.monotonic() + timeout
+        self._last = last
         self._reader, self._writer = socket.socketpair()
         self._writer.setblocking(False)
         self._thread = threading.Thread(target=self._watch, name="vkemu-watcher", daemon=True)
@@ -248,9 +318,15 @@ class Watcher:
 
     def __enter__(self) -> "Watcher":
         for number in self.PASSED:
-            self._before[number] = signal.signal(number, self._on_signal)
+            self._catch(number)
         self._fd_before = signal.set_wakeup_fd(self._writer.fileno(), warn_on_full_buffer=False)
         self._thread.start()
+        machine = self._machine
+        if machine.terminal is not None:
+            # As long as the guest has no say in it, the host stops the emulator all by itself.
+            machine.kernel.job_control = True
+            machine.kernel.on_arm = lambda: self._catch(signal.SIGTSTP)
+            machine.suspend = self._suspend
         return self
 
     def __exit__(
@@ -260,13 +336,32 @@ class Watcher:
         traceback: TracebackType | None,
     ) -> None:
         self._done = True
+        machine = self._machine
+        machine.suspend = machine.kernel.on_arm = None
+        machine.kernel.job_control = False
         signal.set_wakeup_fd(self._fd_before)
         for number, handler in self._before.items():
-            signal.signal(number, handler)
+            signal.signal(number, signal.SIG_IGN if self._last else handler)
         self._writer.send(b"\0")
         self._thread.join()
         self._reader.close()
         self._writer.close()
+
+    def _catch(self, number: int) -> None:
+        # What was ignored from the start stays so: nohup, jobs in the background of a script.
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            self._before[number] = signal.signal(number, self._on_signal)
+
+    def _suspend(self) -> None:
+        """Stop the emulator as a shell expects it, with the terminal as it was found."""
+        terminal = self._machine.terminal
+        assert terminal is not None
+        terminal.lend()
+        handler = signal.signal(signal.SIGTSTP, signal.SIG_DFL)
+        # To this thread: it does not go on before the stop is over.
+        signal.pthread_kill(threading.get_ident(), signal.SIGTSTP)
+        signal.signal(signal.SIGTSTP, handler)
+        terminal.take_back()
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
         """The watcher has read the number; the next one breaks off whatever the kernel does."""
@@ -281,18 +376,24 @@ class Watcher:
             readable, _, _ = select([self._reader], [], [], self._patience())
             if readable:
                 for number in self._reader.recv(64):
-                    if number in self.PASSED:
+                    if number in self._before:
                         self._machine.signal(Signal[signal.Signals(number).name[3:]])
-            elif self._machine.deaf and self._machine.stopped is None:
-                self._machine.nudge()
-            elif not self._done:
+            elif self._machine.stopped is not None or self._overdue():
                 self._machine.stop(STATUS_TIMEOUT)
                 retries += 1
-                if retries == self.RETRIES:
-                    signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+                if retries == self.RETRIES and self._before:
+                    number = next(iter(self._before))
+                    signal.pthread_kill(threading.main_thread().ident or 0, number)
+            elif self._machine.deaf:
+                self._machine.nudge()
+
+    def _overdue(self) -> bool:
+        return self._deadline is not None and time.monotonic() >= self._deadline
 
     def _patience(self) -> float | None:
         """Return how long to sleep: to the deadline, or to the next try of a kick."""
+        if self._machine.over:
+            return None
         if self._machine.stopped is not None or self._machine.deaf:
             return self.RETRY_SECONDS
         if self._deadline is None:

@@ -13,10 +13,11 @@ from emu.cpu.engine import Exit
 from emu.disasm import instruction_text, writes_its_memory_operand
 from emu.kern import vkernel
 from emu.kern.proc import Lwp
-from emu.kern.sendsig import trapsignal
+from emu.kern.sched import LwpState
+from emu.kern.sendsig import fp_trap, trapsignal
 from emu.kern.signal import lwpsignal
 from emu.vm.vm_object import KernReturn, VmFaultError
-from syscalls.table import dispatch
+from syscalls import table
 
 _PRESENT = int(Pgex.P)
 _WRITE_FAULT = int(Pgex.W)
@@ -60,22 +61,43 @@ def handle(lwp: Lwp, reason: Exit) -> None:
         frame = lwp.frame
         if frame.trapno in (Trap.TRCTRAP, Trap.BPTFLT):
             frame.rflags &= _NO_TRACE
-        _unresolved(lwp, None)
+        if frame.trapno == Trap.DNA and not lwp.inside:
+            fp_trap(lwp)
+        else:
+            _unresolved(lwp, None)
+
+
+def resume(lwp: Lwp) -> None:
+    """Go on with the system call that `lwp` has slept in, until it is done or sleeps again."""
+    traced = lwp.frame.rflags & _TRACE
+    table.resume(lwp)
+    if traced:
+        _single_stepped(lwp)
 
 
 def _syscall(lwp: Lwp) -> None:
     traced = lwp.frame.rflags & _TRACE
+    if traced:
+        lwp.proc.kernel.sched.attention = True  # there will be a signal to look at
     if lwp.inside:
         vkernel.leave(lwp)
     else:
-        dispatch(lwp)
+        table.dispatch(lwp)
     if traced:
-        # Whoever runs next loses T and the process gets SIGTRAP, which need not be the one that
-        # was being stepped (abi 7.8).
-        lwp.frame.rflags &= _NO_TRACE
-        lwp.cpu.load()
-        why = f"in {_where(lwp)}: a system call was single-stepped"
-        trapsignal(lwp, Signal.TRAP, TrapCode.TRACE, why)
+        _single_stepped(lwp)
+
+
+def _single_stepped(lwp: Lwp) -> None:
+    """A system call was made with T set: if it is over, whoever runs next loses T.
+
+    The process gets SIGTRAP, which need not be the one that was being stepped (abi 7.8).
+    """
+    if lwp.call is not None or lwp.state is LwpState.GONE or not lwp.proc.alive:
+        return
+    lwp.frame.rflags &= _NO_TRACE
+    lwp.cpu.load()
+    why = f"in {_where(lwp)}: a system call was single-stepped"
+    trapsignal(lwp, Signal.TRAP, TrapCode.TRACE, why)
 
 
 def _page_fault(lwp: Lwp) -> None:

@@ -9,18 +9,22 @@ from typing import Annotated, TypeVar
 from emu.abi.errno import Errno, KernelError
 from emu.abi.fcntl import FD_CLOEXEC, Fcntl, Io, Lock, Open, RecordLock, Seek
 from emu.abi.ioctl import IOC_IN, IOC_OUT, IOCPARM_MASK, IOCPARM_SHIFT, Ioctl
+from emu.abi.resource import RLIM_INFINITY, RlimitKind
 from emu.abi.signal import Signal
 from emu.abi.socket import Shut
 from emu.abi.structs import Flock
 from emu.abi.x86 import U32_MASK
 from emu.kern import lockf
 from emu.kern.file import MAX_OFFSET, File
+from emu.kern.job_control import background_read, background_write
+from emu.kern.job_control import ioctl as ttioctl
 from emu.kern.pipe import Pipe
 from emu.kern.proc import Lwp
 from emu.kern.sched import Blocking, Restart
 from emu.kern.sigio import fgetown, fsetown, watch_input
 from emu.kern.signal import lwpsignal
 from emu.kern.uio import Uio, single, vector
+from emu.kern.vnode import Vnode
 from syscalls.args import Fd, Long, Off, Pad, Ptr, Size, UInt, Word, enum_kind, flags_kind
 
 T = TypeVar("T")
@@ -178,7 +182,7 @@ def fcntl(lwp: Lwp, fd: Fd, cmd: FcntlArg, arg: Long) -> Blocking[int]:
     return 0
 
 
-def ioctl(lwp: Lwp, fd: Fd, com: Word, data: Ptr) -> None:
+def ioctl(lwp: Lwp, fd: Fd, com: Word, data: Ptr) -> Blocking[None]:
     """Control a device.  `com` says how long the parameter is, and which way it goes."""
     files = lwp.proc.files
     file = files.get(fd)
@@ -193,7 +197,7 @@ def ioctl(lwp: Lwp, fd: Fd, com: Word, data: Ptr) -> None:
         case Ioctl.FIOGETOWN:
             parameter[:] = fgetown(file).to_bytes(4, "little", signed=True)
         case _:
-            file.ioctl(com, parameter)
+            yield from ttioctl(lwp, file, com, parameter)
             watch_input(lwp.proc.kernel, file)
     if com & IOC_OUT and size:
         lwp.vmspace.copyout(data, parameter)
@@ -210,10 +214,8 @@ def _read(lwp: Lwp, fd: int, uio: Uio, flags: int = 0, offset: int = -1) -> Bloc
         return (yield from transferred(file, uio, transfer))
     done = 0
     while uio.resid:
-        while not file.node.can_read():
-            if _nonblocking(file, flags):
-                raise KernelError(Errno.EAGAIN, "nothing to read yet")
-            yield file.node.until_readable()
+        if file.node.tty is not None or not file.node.can_read():
+            yield from _until_readable(lwp, file, flags)
         size = min(uio.resid, PIECE)
         data = file.read(size, at)
         try:
@@ -242,18 +244,19 @@ def _write(lwp: Lwp, fd: int, uio: Uio, flags: int = 0, offset: int = -1) -> Blo
     if file.node.takes_uio:
         transfer = file.node.write_uio(uio, not _nonblocking(file, flags))
         return (yield from sent(lwp, transferred(file, uio, transfer)))
+    if isinstance(file.node, Vnode):
+        _check_size(lwp, file, uio.resid, at, append=bool(flags & _FAPPEND))
     done = 0
-    while uio.resid:
+    data = b""
+    while data or uio.resid:
         try:
-            while not file.node.can_write():
-                if _nonblocking(file, flags):
-                    raise KernelError(Errno.EAGAIN, "no room to write yet")
-                yield file.node.until_writable()
+            if file.node.tty is not None or not file.node.can_write():
+                yield from _until_writable(lwp, file, flags)
         except (KernelError, Restart):
             if done:
                 break
             raise
-        data = uio.take(min(PIECE, file.node.piece))
+        data = data or uio.take(min(PIECE, file.node.piece))
         try:
             count = file.write(data, at, append=bool(flags & _FAPPEND))
         except KernelError as refusal:
@@ -263,9 +266,51 @@ def _write(lwp: Lwp, fd: int, uio: Uio, flags: int = 0, offset: int = -1) -> Blo
         done += count
         if at is not None:
             at += count
-        if count < len(data):
+        data = data[count:]
+        if data and not file.node.waits:
             break
     return done
+
+
+def _check_size(lwp: Lwp, file: File, size: int, at: int | None, *, append: bool) -> None:
+    """Raise EFBIG, and send SIGXFSZ, if the file would get longer than RLIMIT_FSIZE."""
+    limit = lwp.proc.rlimits[RlimitKind.FSIZE].cur
+    if limit == RLIM_INFINITY:
+        return
+    if append or file.flags & Open.APPEND:
+        at = file.node.length()
+    if (file.offset if at is None else at) + size > limit:
+        lwpsignal(lwp.proc, lwp, Signal.XFSZ)
+        raise KernelError(Errno.EFBIG, f"more than {limit} bytes in a file")
+
+
+def _until_readable(lwp: Lwp, file: File, flags: int) -> Blocking[None]:
+    """Wait until there is something to read, or a terminal's patience is at its end."""
+    node = file.node
+    while True:
+        if node.tty is not None:
+            yield from background_read(lwp, node.tty)
+        if node.can_read():
+            return
+        if _nonblocking(file, flags):
+            raise KernelError(Errno.EAGAIN, "nothing to read yet")
+        sleep = node.until_readable()
+        if node.tty is not None and (patience := node.tty.patience()) is not None:
+            sleep.deadline = lwp.proc.kernel.clock.monotonic_ns() + patience
+        if not (yield sleep):
+            return
+
+
+def _until_writable(lwp: Lwp, file: File, flags: int) -> Blocking[None]:
+    node = file.node
+    while True:
+        if node.tty is not None:
+            yield from background_write(lwp, node.tty)
+        if node.can_write():
+            return
+        if _nonblocking(file, flags):
+            raise KernelError(Errno.EAGAIN, "no room to write yet")
+        yield node.until_writable()
 
 
 def transferred(file: File, uio: Uio, transfer: Blocking[T]) -> Blocking[int]:

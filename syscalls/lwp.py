@@ -9,10 +9,12 @@ from emu.abi.errno import Errno, KernelError
 from emu.abi.resource import RTP_PRIO_MAX, RtpFunction, Rtprio, RtpType
 from emu.abi.structs import LwpParams
 from emu.abi.usched import NAME_LENGTH, UschedCmd
-from emu.abi.x86 import U64_MASK
-from emu.kern.proc import Lwp, Proc
+from emu.abi.x86 import U64_MASK, trunc_page
+from emu.kern.fork import fork_return
+from emu.kern.proc import Lwp
 from emu.kern.sched import Blocking, Restart, Sleep
 from syscalls.args import Int, Ptr, enum_kind
+from syscalls.resource import find
 
 RtpArg = Annotated[int, enum_kind(RtpFunction, "RTP_")]
 UschedArg = Annotated[int, enum_kind(UschedCmd, "USCHED_")]
@@ -24,7 +26,8 @@ _US = 1000
 def lwp_create(lwp: Lwp, params: Ptr) -> None:
     """Start an LWP with the caller's registers, but for rip, rsp and rdi; store its number.
 
-    It inherits TLS bases, signal mask, alternate stack and FP state.
+    It inherits TLS bases, signal mask, pending signals, alternate stack and FP state.  The 2011
+    version starts it without a stack too, but then as if it were forked.
     """
     proc, space = lwp.proc, lwp.vmspace
     wanted = space.copyin_struct(params, LwpParams)
@@ -32,17 +35,22 @@ def lwp_create(lwp: Lwp, params: Ptr) -> None:
     if kernel.lwps >= kernel.limits.lwps:
         raise KernelError(Errno.ENOMEM, f"more than {kernel.limits.lwps} LWPs")
     stack = wanted.stack - 8 & U64_MASK
-    space.copyout(stack, bytes(8))  # where the return address would be
     created = lwp.fork(proc)
+    frame = created.saved_frame()
+    frame.rip, frame.rsp, frame.rdi = wanted.func, stack, wanted.arg
     try:
+        try:
+            space.copyout(stack, bytes(8))  # where the return address would be
+        except KernelError:
+            if kernel.abi.thread_stack_checked:
+                raise
+            fork_return(frame)
         for at in (wanted.tid1, wanted.tid2):
             if at:
                 space.copyout(at, created.tid.to_bytes(_INT_SIZE, "little"))
     except KernelError:
         created.forget()
         raise
-    frame = created.saved_frame()
-    frame.rip, frame.rsp, frame.rdi = wanted.func, stack, wanted.arg
     kernel.sched.add(created)
 
 
@@ -66,7 +74,8 @@ def umtx_sleep(lwp: Lwp, ptr: Ptr, value: Int, timeout: Int) -> Blocking[None]:
         raise KernelError(Errno.EBUSY, "the word has changed")
     deadline = lwp.proc.kernel.clock.monotonic_ns() + timeout * _US if timeout else None
     try:
-        woken = yield Sleep((("umtx", pa),), deadline)
+        # The second ends the sleep when the page is copied: the word may now be elsewhere.
+        woken = yield Sleep((("umtx", pa), ("page", trunc_page(pa))), deadline)
     except Restart:
         raise KernelError(Errno.EINTR) from None
     if not woken:
@@ -91,27 +100,29 @@ def lwp_rtprio(lwp: Lwp, function: RtpArg, pid: Int, tid: Int, rtp: Ptr) -> None
     wanted = lwp.vmspace.copyin_struct(rtp, Rtprio)
     if pid < 0:
         raise KernelError(Errno.EINVAL, f"pid {pid}")
-    proc = _process(lwp, pid)
+    proc = find(lwp, pid)
     if tid < -1:
         raise KernelError(Errno.EINVAL, f"LWP {tid}")
     target = lwp if tid == -1 else proc.lwps.get(tid)
     if target is None:
         raise KernelError(Errno.ESRCH, f"no LWP {tid}")
-    _rtprio(lwp, function, target, wanted, rtp)
+    _rtprio(lwp, function, target, wanted, rtp, own=pid == 0)
 
 
 def rtprio(lwp: Lwp, function: RtpArg, pid: Int, rtp: Ptr) -> None:
     """Look at or set the priority of a process's first LWP; see lwp_rtprio."""
     wanted = lwp.vmspace.copyin_struct(rtp, Rtprio)
-    target = next(iter(_process(lwp, pid).lwps.values()))
-    _rtprio(lwp, function, target, wanted, rtp)
+    target = next(iter(find(lwp, pid).lwps.values()))
+    _rtprio(lwp, function, target, wanted, rtp, own=pid == 0)
 
 
-def _rtprio(lwp: Lwp, function: int, target: Lwp, wanted: Rtprio, rtp: int) -> None:
+def _rtprio(lwp: Lwp, function: int, target: Lwp, wanted: Rtprio, rtp: int, *, own: bool) -> None:
     match function:
         case RtpFunction.LOOKUP:
             lwp.vmspace.copyout(rtp, bytes(Rtprio(*target.rtprio)))
         case RtpFunction.SET:
+            if not own or wanted.type in (RtpType.REALTIME, RtpType.FIFO):
+                lwp.proc.ucred.check_root("such a priority")
             if wanted.type not in RtpType.__members__.values() or wanted.prio > RTP_PRIO_MAX:
                 raise KernelError(Errno.EINVAL, f"priority {wanted.type}, {wanted.prio}")
             target.rtprio = wanted.type, wanted.prio
@@ -159,10 +170,3 @@ def _cpu(lwp: Lwp, data: int, size: int) -> int:
 def _check_int(size: int) -> None:
     if size != _INT_SIZE:
         raise KernelError(Errno.EINVAL, f"{size} bytes")
-
-
-def _process(lwp: Lwp, pid: int) -> Proc:
-    proc = lwp.proc if pid == 0 else lwp.proc.kernel.procs.get(pid)
-    if proc is None or not proc.alive:
-        raise KernelError(Errno.ESRCH, f"no process {pid}")
-    return proc

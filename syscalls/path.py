@@ -8,8 +8,9 @@ from typing import Annotated
 from emu.abi.errno import Errno, KernelError
 from emu.abi.fcntl import AT_FDCWD, MAXPATHLEN, O_ACCMODE, Access, At, Open
 from emu.abi.fcntl import Mode as FileMode
-from emu.kern.device import DescriptorDevice
+from emu.kern.device import DescriptorDevice, TerminalDevice
 from emu.kern.file import File
+from emu.kern.job_control import open_terminal
 from emu.kern.lockf import flock
 from emu.kern.namecache import Nchandle
 from emu.kern.proc import Lwp
@@ -54,6 +55,8 @@ def openat(lwp: Lwp, fd: DirFd, path: Str, flags: OpenArg, mode: Mode) -> Blocki
     file = proc.kernel.tree.open(name, start, flags, mode & ~proc.umask)
     if isinstance(file.node, DescriptorDevice):
         return proc.files.reopen(file.node.descriptor, flags)
+    if isinstance(file.node, TerminalDevice):
+        file = open_terminal(proc, flags)
     if flags & (Open.EXLOCK | Open.SHLOCK):
         try:
             yield from flock(

@@ -1,4 +1,4 @@
-"""Processes, their identity and their TLS.
+"""Processes, their groups and sessions, and their TLS.
 
 sys/kern/kern_exit.c, kern_prot.c; sys/platform/pc64/x86_64/tls.c and sysarch.c; sys/vm/vm_mmap.c.
 """
@@ -10,20 +10,20 @@ from emu.abi.exec import ARG_MAX
 from emu.abi.fcntl import MAXPATHLEN
 from emu.abi.frames import TLS_INFO_SIZE
 from emu.abi.resource import RlimitKind
-from emu.abi.unistd import MAXLOGNAME, RFORK_KERNEL_ONLY, ExtExit, ExtExitWho, Rfork
+from emu.abi.unistd import RFORK_KERNEL_ONLY, ExtExit, ExtExitWho, Rfork
 from emu.abi.wait import Wait
 from emu.kern.exec import execve as execute
 from emu.kern.exit import exit1, kern_wait, lwp_exit
 from emu.kern.fork import divorce, fork1
+from emu.kern.pgrp import enter_group, new_session
 from emu.kern.proc import Lwp
 from emu.kern.sched import Blocking
-from syscalls.args import Int, JustReturn, Ptr, Size, Str, UInt, flags_kind
+from syscalls.args import Int, JustReturn, Ptr, Size, Str, flags_kind
 from syscalls.resource import find, pack_rusage
 
 WaitArg = Annotated[int, flags_kind(Wait, "W")]
 RforkArg = Annotated[int, flags_kind(Rfork, "RF")]
 
-_ROOT = 0
 _WORD = 8
 _INT = 4
 
@@ -84,10 +84,13 @@ def execve(lwp: Lwp, fname: Str, argv: Ptr, envv: Ptr) -> None:
     """Replace the process's program.  argv[0] is `fname` if argv is empty; envv may be NULL."""
     space = lwp.vmspace
     path = space.copyinstr(fname, MAXPATHLEN)
-    room = ARG_MAX
-    args = _strings(lwp, argv, room)
-    room -= sum(len(arg) + 1 for arg in args)
-    execute(lwp, path, args or [path], _strings(lwp, envv, room) if envv else [])
+    if not path:
+        raise KernelError(Errno.ENOENT, "an empty path")
+    if not argv:
+        raise KernelError(Errno.EFAULT, "no arguments")
+    args = _strings(lwp, argv, ARG_MAX) or [path]
+    room = ARG_MAX - sum(len(arg) + 1 for arg in args)
+    execute(lwp, path, args, _strings(lwp, envv, room) if envv else [])
 
 
 def _strings(lwp: Lwp, vector: int, room: int) -> list[bytes]:
@@ -126,26 +129,6 @@ def getppid(lwp: Lwp) -> int:
     return lwp.proc.ppid
 
 
-def getuid(lwp: Lwp) -> int:
-    return _ROOT
-
-
-def geteuid(lwp: Lwp) -> int:
-    return _ROOT
-
-
-def getgid(lwp: Lwp) -> int:
-    return _ROOT
-
-
-def getegid(lwp: Lwp) -> int:
-    return _ROOT
-
-
-def issetugid(lwp: Lwp) -> int:
-    return 0
-
-
 def getdtablesize(lwp: Lwp) -> int:
     return lwp.proc.rlimits[RlimitKind.NOFILE].cur
 
@@ -181,7 +164,7 @@ def setpgid(lwp: Lwp, pid: Int, pgid: Int) -> None:
         pgrp = proc.kernel.pgrps.get(pgid)
         if pgrp is None or pgrp.session is not proc.pgrp.session:
             raise KernelError(Errno.EPERM, f"no group {pgid} in this session")
-    target.enter_group(pgid or target.pid)
+    enter_group(target, pgid or target.pid)
 
 
 def setsid(lwp: Lwp) -> int:
@@ -189,22 +172,8 @@ def setsid(lwp: Lwp) -> int:
     proc = lwp.proc
     if proc.pid in proc.kernel.pgrps:
         raise KernelError(Errno.EPERM, "a group has this number")
-    proc.new_session()
+    new_session(proc)
     return proc.pid
-
-
-def getlogin(lwp: Lwp, namebuf: Ptr, namelen: UInt) -> None:
-    login = lwp.proc.pgrp.session.login.ljust(MAXLOGNAME, b"\0")
-    lwp.vmspace.copyout(namebuf, login[: min(namelen, MAXLOGNAME)])
-
-
-def setlogin(lwp: Lwp, namebuf: Ptr) -> None:
-    try:
-        lwp.proc.pgrp.session.login = lwp.vmspace.copyinstr(namebuf, MAXLOGNAME)
-    except KernelError as refusal:
-        if refusal.errno is Errno.ENAMETOOLONG:
-            raise KernelError(Errno.EINVAL, "the name is too long") from None
-        raise
 
 
 def set_tls_area(lwp: Lwp, which: Int, info: Ptr, infosize: Size) -> None:

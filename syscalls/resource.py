@@ -6,17 +6,16 @@ from emu.abi.errno import Errno, KernelError
 from emu.abi.resource import (
     PRIO_MAX,
     PRIO_MIN,
-    RLIM_INFINITY,
     Prio,
     Rlimit,
     RlimitKind,
     RlimitStruct,
     Rusage,
     RusageWho,
-    default_rlimits,
 )
 from emu.abi.structs import Timeval
 from emu.abi.x86 import U32_MASK
+from emu.kern.plimit import set_limit
 from emu.kern.proc import Lwp, Proc, Usage
 from syscalls.args import Int, Ptr, enum_kind
 
@@ -24,12 +23,10 @@ RlimitArg = Annotated[int, enum_kind(RlimitKind, "RLIMIT_")]
 RusageArg = Annotated[int, enum_kind(RusageWho, "RUSAGE_")]
 PrioArg = Annotated[int, enum_kind(Prio, "PRIO_")]
 
-_ROOT = 0
-
 
 def find(lwp: Lwp, pid: int) -> Proc:
     """Return the process `pid`, 0 for the caller's.  ESRCH if there is none."""
-    proc = lwp.proc if pid == 0 else lwp.proc.kernel.procs.get(pid)
+    proc = lwp.proc if pid == 0 else lwp.proc.kernel.find(pid)
     if proc is None:
         raise KernelError(Errno.ESRCH, f"no process {pid}")
     return proc
@@ -42,29 +39,9 @@ def getrlimit(lwp: Lwp, which: RlimitArg, rlp: Ptr) -> None:
 
 
 def setrlimit(lwp: Lwp, which: RlimitArg, rlp: Ptr) -> None:
-    """Change a limit, as far as the machine has that much; root may raise it."""
+    """Change a limit, as far as the machine has that much; only root may raise it."""
     wanted = lwp.vmspace.copyin_struct(rlp, RlimitStruct)
-    proc = lwp.proc
-    if which not in proc.rlimits:
-        raise KernelError(Errno.EINVAL, f"limit {which}")
-    most, least = _most(proc, which), 1 if which == RlimitKind.NPROC else 0
-    cur, highest = (
-        RLIM_INFINITY if limit < 0 else limit for limit in (wanted.rlim_cur, wanted.rlim_max)
-    )
-    cur, highest = min(cur, highest, most), min(highest, most)
-    proc.rlimits[which] = Rlimit(max(cur, least), max(highest, least))
-    if which == RlimitKind.NOFILE:
-        proc.files.limit = cur
-
-
-def _most(proc: Proc, which: int) -> int:
-    match which:
-        case RlimitKind.NOFILE:
-            return proc.kernel.limits.files
-        case RlimitKind.NPROC:
-            return proc.kernel.limits.procs
-        case _:
-            return default_rlimits()[which].max
+    set_limit(lwp.proc, which, Rlimit(wanted.rlim_cur, wanted.rlim_max))
 
 
 def getrusage(lwp: Lwp, who: RusageArg, rusage: Ptr) -> None:
@@ -96,21 +73,38 @@ def getpriority(lwp: Lwp, which: PrioArg, who: Int) -> int:
 
 
 def setpriority(lwp: Lwp, which: PrioArg, who: Int, prio: Int) -> None:
-    """Set the nice value of the processes meant.  It is remembered; all LWPs take turns."""
+    """Set the nice value of the processes meant.  It is remembered; all LWPs take turns.
+
+    EPERM for somebody else's, EACCES if it gets lower: these are for root.  The others are set.
+    """
+    nice = min(max(prio, PRIO_MIN), PRIO_MAX)
+    own = lwp.proc.ucred
+    failure = None
     for proc in _meant(lwp, which, who):
-        proc.nice = min(max(prio, PRIO_MIN), PRIO_MAX)
+        if own.uid and own.ruid and proc.ucred.uid not in (own.uid, own.ruid):
+            failure = KernelError(Errno.EPERM, f"process {proc.pid} is somebody else's")
+        elif nice < proc.nice and not own.is_root:
+            failure = KernelError(Errno.EACCES, "only root may lower it")
+        else:
+            proc.nice = nice
+    if failure is not None:
+        raise failure
 
 
 def _meant(lwp: Lwp, which: int, who: int) -> list[Proc]:
     kernel = lwp.proc.kernel
+    found: list[Proc] = []
     match which:
         case Prio.PROCESS:
             found = [find(lwp, who)]
         case Prio.PGRP:
-            found = kernel.in_group(who or lwp.proc.pgrp.id)
+            pgrp = kernel.pgrps.get(who) if who else lwp.proc.pgrp
+            found = list(pgrp.members) if pgrp is not None else []
         case Prio.USER:
-            alive = [proc for proc in kernel.procs.values() if proc.alive]
-            found = alive if who == _ROOT else []
+            user = who & U32_MASK or lwp.proc.ucred.uid
+            found = [
+                proc for proc in kernel.procs.values() if proc.alive and proc.ucred.uid == user
+            ]
         case _:
             raise KernelError(Errno.EINVAL, f"which {which}")
     if not found:

@@ -9,7 +9,7 @@ from emu.abi.structs import Timespec
 from emu.kern import sendsig
 from emu.kern.proc import Lwp, Proc
 from emu.kern.sched import Blocking, Restart, Sleep
-from emu.kern.sigacts import ALL, UNMASKABLE, SigAction, bit, lowest
+from emu.kern.sigacts import ALL, UNMASKABLE, SigAction, bit
 from emu.kern.signal import forget, ksignal, lwpsignal
 from syscalls.args import Int, JustReturn, Kind, Ptr, enum_kind, signed32
 
@@ -22,7 +22,7 @@ SigArg = Annotated[int, Kind("int", signed32, _signal_name)]
 SigHowArg = Annotated[int, enum_kind(SigHow, "SIG_")]
 
 _SECOND = 1_000_000_000
-_ALWAYS = SaFlag.ONSTACK | SaFlag.RESTART | SaFlag.RESETHAND | SaFlag.NODEFER | SaFlag.SIGINFO
+_ALWAYS = int(SaFlag.ONSTACK | SaFlag.RESTART | SaFlag.RESETHAND | SaFlag.NODEFER | SaFlag.SIGINFO)
 
 
 def sigaction(lwp: Lwp, sig: SigArg, act: Ptr, oact: Ptr) -> None:
@@ -37,12 +37,12 @@ def sigaction(lwp: Lwp, sig: SigArg, act: Ptr, oact: Ptr) -> None:
     if new is not None:
         if bit(sig) & UNMASKABLE and new.sa_handler != SIG_DFL:
             raise KernelError(Errno.EINVAL, "cannot be caught")
-        lwp.cpu.arm()
+        proc.kernel.arm(lwp.cpu)
         kept = _ALWAYS
         if sig == Signal.CHLD:
-            kept |= SaFlag.NOCLDSTOP | SaFlag.NOCLDWAIT
+            kept |= int(SaFlag.NOCLDSTOP | SaFlag.NOCLDWAIT)
         if proc.kernel.abi.mailbox:
-            kept |= SaFlag.MAILBOX
+            kept |= int(SaFlag.MAILBOX)
         mask = int.from_bytes(bytes(new.sa_mask), "little")
         proc.sigacts.set(sig, SigAction(new.sa_handler, new.sa_flags & kept, mask))
         if not proc.sigacts.caught & bit(sig) and (
@@ -59,7 +59,7 @@ def sigprocmask(lwp: Lwp, how: SigHowArg, set: Ptr, oset: Ptr) -> None:
     """Change the LWP's mask, and store what it was; either pointer may be NULL."""
     old = lwp.sigmask
     if set:
-        members = _get_set(lwp, set)
+        members = get_set(lwp, set)
         match how:
             case SigHow.BLOCK:
                 new = old | members & ~UNMASKABLE
@@ -69,7 +69,7 @@ def sigprocmask(lwp: Lwp, how: SigHowArg, set: Ptr, oset: Ptr) -> None:
                 new = members & ~UNMASKABLE
             case _:
                 raise KernelError(Errno.EINVAL, f"how {how}")
-        _set_mask(lwp, new)
+        set_mask(lwp, new)
     if oset:
         _put_set(lwp, oset, old)
 
@@ -83,9 +83,9 @@ def sigsuspend(lwp: Lwp, sigmask: Ptr) -> Blocking[NoReturn]:
 
     The old mask comes back after the handler.
     """
-    members = _get_set(lwp, sigmask)
+    members = get_set(lwp, sigmask)
     lwp.suspended_mask = lwp.sigmask
-    _set_mask(lwp, members & ~UNMASKABLE)
+    set_mask(lwp, members & ~UNMASKABLE)
     try:
         while True:
             yield Sleep((lwp.proc.sigacts,))
@@ -98,11 +98,11 @@ def sigtimedwait(lwp: Lwp, set: Ptr, info: Ptr, timeout: Ptr) -> Blocking[int]:
     limit = None
     if timeout:
         limit = lwp.vmspace.copyin_struct(timeout, Timespec)
-    return (yield from _wait(lwp, _get_set(lwp, set), info, limit))
+    return (yield from _wait(lwp, get_set(lwp, set), info, limit))
 
 
 def sigwaitinfo(lwp: Lwp, set: Ptr, info: Ptr) -> Blocking[int]:
-    return (yield from _wait(lwp, _get_set(lwp, set), info, None))
+    return (yield from _wait(lwp, get_set(lwp, set), info, None))
 
 
 def _wait(lwp: Lwp, members: int, info: int, limit: Timespec | None) -> Blocking[int]:
@@ -112,16 +112,15 @@ def _wait(lwp: Lwp, members: int, info: int, limit: Timespec | None) -> Blocking
     valid = limit is None or (limit.tv_sec >= 0 and 0 <= limit.tv_nsec < _SECOND)
     if limit is not None and valid:
         deadline = clock.monotonic_ns() + limit.tv_sec * _SECOND + limit.tv_nsec
-    while not (found := (lwp.pending | proc.pending) & members):
+    failure = None
+    while not (signal := _take(lwp, members)):
+        if failure is not None:
+            raise failure
         if not valid:
             raise KernelError(Errno.EINVAL, "timeout")
         if deadline is not None and clock.monotonic_ns() >= deadline:
             raise KernelError(Errno.EAGAIN, "no signal came in time")
-        yield from _sleep_unmasked(lwp, members, deadline)
-    signal = lowest(found)
-    forget_one = bit(signal)
-    lwp.pending &= ~forget_one
-    proc.pending &= ~forget_one
+        failure = yield from _sleep_unmasked(lwp, members, deadline)
     if info:
         try:
             lwp.vmspace.copyout(info, bytes(Siginfo(si_signo=signal)))
@@ -131,28 +130,53 @@ def _wait(lwp: Lwp, members: int, info: int, limit: Timespec | None) -> Blocking
     return signal
 
 
-def _sleep_unmasked(lwp: Lwp, members: int, deadline: int | None) -> Blocking[None]:
-    """Sleep until a signal comes.  That one of `members` is caught does not matter."""
+def _take(lwp: Lwp, members: int) -> int:
+    """Take the first pending signal of `members` that is not to be ignored; 0 if there is none.
+
+    One that stops the process does so.
+    """
+    proc, mask = lwp.proc, lwp.sigmask
+    while found := (lwp.pending | proc.pending) & members:
+        member = found & -found
+        lwp.sigmask = ALL & ~UNMASKABLE & ~member
+        signal = sendsig.cursig(lwp)
+        lwp.sigmask = mask
+        if signal == Signal.KILL:
+            raise KernelError(Errno.EINTR, "SIGKILL")
+        if signal:
+            lwp.pending &= ~member
+            proc.pending &= ~member
+            return signal
+    return 0
+
+
+def _sleep_unmasked(lwp: Lwp, members: int, deadline: int | None) -> Blocking[Exception | None]:
+    """Sleep without `members` in the mask; return what a signal has broken the sleep with."""
     mask = lwp.sigmask
     lwp.sigmask = mask & ~members
     try:
         yield Sleep((lwp.proc.sigacts,), deadline)
-    except (KernelError, Restart) as broken:
-        if not (lwp.pending | lwp.proc.pending) & members:
-            if deadline is not None:
-                raise KernelError(Errno.EINTR) from None  # not again with the whole timeout
-            raise broken
+    except KernelError as broken:
+        return broken
+    except Restart as broken:
+        if deadline is None:
+            return broken
+        return KernelError(Errno.EINTR)  # not again with the whole timeout
     finally:
         lwp.sigmask = mask
+    return None
 
 
 def sigaltstack(lwp: Lwp, ss: Ptr, oss: Ptr) -> None:
     """Set the stack that handlers with SA_ONSTACK get; either pointer may be NULL."""
     altstack, space = lwp.altstack, lwp.vmspace
     new = space.copyin_struct(ss, StackT) if ss else None
-    flags = altstack.flags if altstack.enabled else altstack.flags | SsFlag.DISABLE
-    old = StackT(altstack.sp, altstack.size, flags)
+    if not altstack.enabled:
+        altstack.flags |= int(SsFlag.DISABLE)
+    old = StackT(altstack.sp, altstack.size, altstack.flags)
     if new is not None:
+        if new.ss_flags & ~int(SsFlag.DISABLE) and lwp.proc.kernel.abi.altstack_flags_checked:
+            raise KernelError(Errno.EINVAL, f"flags {new.ss_flags:#x}")
         if new.ss_flags & SsFlag.DISABLE:
             if altstack.in_use:
                 raise KernelError(Errno.EINVAL, "the stack is in use")
@@ -182,7 +206,7 @@ def kill(lwp: Lwp, pid: Int, signum: SigArg) -> None:
     if not 0 <= signum <= SIG_MAX:
         raise KernelError(Errno.EINVAL, f"signal {signum}")
     if pid > 0:
-        proc = _find(lwp, pid)
+        proc = _find(lwp, pid, signum)
         if signum:
             ksignal(proc, signum)
         return
@@ -190,6 +214,7 @@ def kill(lwp: Lwp, pid: Int, signum: SigArg) -> None:
         targets = [proc for proc in kernel.procs.values() if proc.alive and proc is not lwp.proc]
     else:
         targets = kernel.in_group(-pid or lwp.proc.pgrp.id)
+    targets = [proc for proc in targets if _may_signal(lwp.proc, proc, signum)]
     if not targets:
         raise KernelError(Errno.ESRCH, f"kill {pid}")
     if signum:
@@ -201,7 +226,7 @@ def lwp_kill(lwp: Lwp, pid: Int, tid: Int, signum: SigArg) -> None:
     """Send a signal to one LWP of a process; pid -1 means the caller's."""
     if tid == -1 or not 0 <= signum <= SIG_MAX or pid < -1 or pid == 0:
         raise KernelError(Errno.EINVAL, f"lwp_kill({pid}, {tid}, {signum})")
-    proc = lwp.proc if pid == -1 else _find(lwp, pid)
+    proc = lwp.proc if pid == -1 else _find(lwp, pid, signum)
     target = proc.lwps.get(tid)
     if target is None:
         if not proc.alive:
@@ -211,14 +236,25 @@ def lwp_kill(lwp: Lwp, pid: Int, tid: Int, signum: SigArg) -> None:
         lwpsignal(proc, target, signum)
 
 
-def _find(lwp: Lwp, pid: int) -> Proc:
-    proc = lwp.proc.kernel.procs.get(pid)
-    if proc is None:
+def _find(lwp: Lwp, pid: int, signal: int) -> Proc:
+    """Return the process `pid`, which the caller may send `signal` to."""
+    kernel = lwp.proc.kernel
+    proc = kernel.procs.get(pid)
+    if proc is None or not (proc.alive or kernel.abi.zombies_can_be_killed):
         raise KernelError(Errno.ESRCH, f"no process {pid}")
+    if not _may_signal(lwp.proc, proc, signal):
+        raise KernelError(Errno.EPERM, f"process {pid} is somebody else's")
     return proc
 
 
-def _get_set(lwp: Lwp, at: int) -> int:
+def _may_signal(sender: Proc, proc: Proc, signal: int) -> bool:
+    """SIGCONT may always be sent within a session (CANSIGNAL)."""
+    return sender.ucred.may_handle(proc.ucred) or (
+        signal == Signal.CONT and proc.pgrp.session is sender.pgrp.session
+    )
+
+
+def get_set(lwp: Lwp, at: int) -> int:
     return int.from_bytes(lwp.vmspace.copyin(at, SIGSET_SIZE), "little") & ALL
 
 
@@ -226,10 +262,10 @@ def _put_set(lwp: Lwp, at: int, members: int) -> None:
     lwp.vmspace.copyout(at, members.to_bytes(SIGSET_SIZE, "little"))
 
 
-def _set_mask(lwp: Lwp, mask: int) -> None:
+def set_mask(lwp: Lwp, mask: int) -> None:
     """Replace the mask; what is pending may have to be looked at, or may have to wait."""
     if mask:
-        lwp.cpu.arm()
+        lwp.proc.kernel.arm(lwp.cpu)
     lwp.sigmask = mask
     if (lwp.pending | lwp.proc.pending) & ~mask:
         lwp.proc.kernel.sched.attention = True

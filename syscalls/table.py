@@ -15,10 +15,25 @@ from emu.abi.versions import SyscallReturn
 from emu.abi.vkernel import SYSCALL_LENGTH
 from emu.abi.x86 import U32_MASK, U64_MASK
 from emu.kern.proc import Lwp
-from emu.kern.sched import Restart, Sleep
-from emu.kern.sendsig import interruption, signalled
+from emu.kern.sched import Restart
+from emu.kern.sendsig import tsleep
 from emu.kern.signal import lwpsignal
-from syscalls import attr, event, file, lwp, path, proc, resource, signal, sysctl, time, vm, vmspace
+from syscalls import (
+    attr,
+    cred,
+    event,
+    file,
+    lwp,
+    path,
+    proc,
+    resource,
+    signal,
+    socket,
+    sysctl,
+    time,
+    vm,
+    vmspace,
+)
 from syscalls.args import Handler, JustReturn, Kind, signature
 
 REGISTER_ARGUMENTS = 6  # rdi rsi rdx r10 r8 r9: the first six words of a trapframe
@@ -63,26 +78,33 @@ TABLE: Mapping[int, Syscall] = {
     16: Syscall(attr.chown, note="no effect where the host does not let us"),
     17: Syscall(vm.obreak, name="break"),
     20: Syscall(proc.getpid),
-    24: Syscall(proc.getuid),
-    25: Syscall(proc.geteuid),
+    23: Syscall(cred.setuid),
+    24: Syscall(cred.getuid),
+    25: Syscall(cred.geteuid),
+    27: Syscall(socket.recvmsg),
+    28: Syscall(socket.sendmsg, note="control messages only between the ends of a socketpair"),
+    29: Syscall(socket.recvfrom),
+    30: Syscall(socket.accept),
+    31: Syscall(socket.getpeername),
+    32: Syscall(socket.getsockname),
     33: Syscall(path.access),
     36: Syscall(attr.sync),
     37: Syscall(signal.kill),
     39: Syscall(proc.getppid),
     41: Syscall(file.dup),
     42: Syscall(file.pipe),
-    43: Syscall(proc.getegid),
-    47: Syscall(proc.getgid),
-    49: Syscall(proc.getlogin),
-    50: Syscall(proc.setlogin),
+    43: Syscall(cred.getegid),
+    47: Syscall(cred.getgid),
+    49: Syscall(cred.getlogin),
+    50: Syscall(cred.setlogin),
     53: Syscall(signal.sigaltstack),
     54: Syscall(
         file.ioctl,
-        note="terminal settings and size; FIONREAD, FIONBIO, FIOASYNC, FIOSETOWN, FIOCLEX",
+        note="terminals, but not TIOCSTI; FIONREAD, FIONBIO, FIOASYNC, FIOSETOWN, FIOCLEX",
     ),
     57: Syscall(path.symlink),
     58: Syscall(path.readlink),
-    59: Syscall(proc.execve, note="set-user-id is ignored"),
+    59: Syscall(proc.execve, note="static programs only; set-user-id is ignored"),
     60: Syscall(path.umask),
     65: Syscall(vm.msync),
     66: Syscall(proc.vfork),
@@ -92,6 +114,8 @@ TABLE: Mapping[int, Syscall] = {
     74: Syscall(vm.mprotect),
     75: Syscall(vm.madvise),
     78: Syscall(vm.mincore),
+    79: Syscall(cred.getgroups),
+    80: Syscall(cred.setgroups),
     81: Syscall(proc.getpgrp),
     82: Syscall(proc.setpgid),
     83: Syscall(time.setitimer),
@@ -99,20 +123,40 @@ TABLE: Mapping[int, Syscall] = {
     89: Syscall(proc.getdtablesize),
     90: Syscall(file.dup2),
     92: Syscall(file.fcntl),
+    93: Syscall(event.select, note="no exceptional conditions"),
     95: Syscall(file.fsync),
     96: Syscall(resource.setpriority, note="remembered; all LWPs take turns"),
+    97: Syscall(
+        socket.socket,
+        note="EPERM without --net loopback; no address but 127.0.0.0/8",
+    ),
+    98: Syscall(socket.connect),
     100: Syscall(resource.getpriority),
+    104: Syscall(socket.bind, note="INADDR_ANY is 127.0.0.1"),
+    105: Syscall(
+        socket.setsockopt,
+        note="TCP_NODELAY, IP_TOS, IP_TTL; SO_TIMESTAMP has no effect",
+    ),
+    106: Syscall(socket.listen),
     116: Syscall(time.gettimeofday),
     117: Syscall(resource.getrusage, note="time, signals, switches; all time is user time"),
+    118: Syscall(
+        socket.getsockopt,
+        note="TCP_NODELAY, IP_TOS, IP_TTL; no LOCAL_PEERCRED",
+    ),
     120: Syscall(file.readv),
     121: Syscall(file.writev),
     122: Syscall(time.settimeofday, note="the clock of this run; files have the host's times"),
     123: Syscall(attr.fchown, note="no effect where the host does not let us"),
     124: Syscall(attr.fchmod, note="set-user-id and set-group-id are never set"),
+    126: Syscall(cred.setreuid),
+    127: Syscall(cred.setregid),
     128: Syscall(path.rename),
     131: Syscall(file.flock, note="a conflicting lock is EAGAIN, never waited for"),
     132: Syscall(path.mkfifo, note="EOPNOTSUPP: no fifos can be made"),
+    133: Syscall(socket.sendto),
     134: Syscall(file.shutdown),
+    135: Syscall(socket.socketpair, note="the ends cannot be bound to names"),
     136: Syscall(path.mkdir),
     137: Syscall(path.rmdir),
     138: Syscall(attr.utimes),
@@ -123,31 +167,44 @@ TABLE: Mapping[int, Syscall] = {
     166: Syscall(lwp.rtprio, note="remembered; all LWPs take turns"),
     173: Syscall(file.extpread),
     174: Syscall(file.extpwrite),
+    181: Syscall(cred.setgid),
+    182: Syscall(cred.setegid),
+    183: Syscall(cred.seteuid),
     191: Syscall(attr.pathconf),
     192: Syscall(attr.fpathconf),
     194: Syscall(resource.getrlimit),
-    195: Syscall(resource.setrlimit, note="DATA, NOFILE and NPROC have an effect"),
+    195: Syscall(
+        resource.setrlimit,
+        note="CPU, DATA, FSIZE, NOFILE, NPROC, STACK and VMEM have an effect",
+    ),
     197: Syscall(vm.mmap),
     199: Syscall(file.lseek),
     200: Syscall(path.truncate),
     201: Syscall(file.ftruncate),
     202: Syscall(sysctl.__sysctl, note="only vm.vkernel_enable can be set"),
+    203: Syscall(vm.mlock, note="checked; memory is always resident"),
+    204: Syscall(vm.munlock, note="checked; memory is always resident"),
     206: Syscall(attr.futimes),
     207: Syscall(proc.getpgid),
+    209: Syscall(event.poll, note="no exceptional conditions"),
     232: Syscall(time.clock_gettime),
     233: Syscall(time.clock_settime, note="the clock of this run; files have the host's times"),
     234: Syscall(time.clock_getres),
     240: Syscall(time.nanosleep),
     250: Syscall(vm.minherit),
-    251: Syscall(proc.rfork, note="RFTHREAD peers do not die with their leader"),
-    253: Syscall(proc.issetugid),
+    251: Syscall(proc.rfork),
+    253: Syscall(cred.issetugid),
     254: Syscall(attr.lchown, note="no effect where the host does not let us"),
     274: Syscall(attr.lchmod, note="a symbolic link has no mode: no effect on it"),
     276: Syscall(attr.lutimes),
     289: Syscall(file.extpreadv),
     290: Syscall(file.extpwritev),
     310: Syscall(proc.getsid),
+    311: Syscall(cred.setresuid),
+    312: Syscall(cred.setresgid),
     321: Syscall(lwp.sched_yield, name="yield"),
+    324: Syscall(vm.mlockall, note="checked; memory is always resident"),
+    325: Syscall(vm.munlockall),
     326: Syscall(path.__getcwd),
     331: Syscall(lwp.sched_yield),
     340: Syscall(signal.sigprocmask),
@@ -157,8 +214,14 @@ TABLE: Mapping[int, Syscall] = {
     344: Syscall(signal.sigreturn),
     345: Syscall(signal.sigtimedwait),
     346: Syscall(signal.sigwaitinfo),
+    360: Syscall(cred.getresuid),
+    361: Syscall(cred.getresgid),
     362: Syscall(event.kqueue),
-    363: Syscall(event.kevent),
+    363: Syscall(
+        event.kevent,
+        note="EVFILT_VNODE knows what guests do, not the host; no EVFILT_AIO and EVFILT_EXCEPT",
+    ),
+    393: Syscall(socket.sendfile),
     469: Syscall(lwp.umtx_sleep),
     470: Syscall(lwp.umtx_wakeup),
     472: Syscall(proc.set_tls_area),
@@ -170,6 +233,8 @@ TABLE: Mapping[int, Syscall] = {
     479: Syscall(path.getdirentries),
     480: Syscall(path.getdents),
     481: Syscall(lwp.usched_set, note="remembered; there is one emulated CPU"),
+    482: Syscall(socket.extaccept),
+    483: Syscall(socket.extconnect),
     485: Syscall(vm.mcontrol),
     486: Syscall(vmspace.vmspace_create),
     487: Syscall(vmspace.vmspace_destroy),
@@ -184,6 +249,7 @@ TABLE: Mapping[int, Syscall] = {
     496: Syscall(lwp.lwp_gettid),
     497: Syscall(signal.lwp_kill),
     498: Syscall(lwp.lwp_rtprio, note="remembered; all LWPs take turns"),
+    499: Syscall(event.pselect, note="no exceptional conditions"),
     500: Syscall(attr.statvfs),
     501: Syscall(attr.fstatvfs),
     504: Syscall(path.openat, note="as open"),
@@ -233,8 +299,8 @@ def dispatch(lwp: Lwp) -> None:
             words[at] = decode(words[at])
         result: Any = call.handler(lwp, *words)
         if type(result) is GeneratorType:
-            lwp.call = result
-            _advance(lwp, None)
+            lwp.call, lwp.sleep = result, None
+            resume(lwp)
             return
         lwp.succeed((result or 0) & U64_MASK)
     except JustReturn:
@@ -242,38 +308,26 @@ def dispatch(lwp: Lwp) -> None:
     except KernelError as refusal:
         lwp.refuse(refusal.errno)
     if lwp.proc.kernel.abi.syscall_return is not SyscallReturn.IRETQ:
-        _sysret(lwp)
+        _return_fast(lwp)
     lwp.cpu.load()
 
 
 def resume(lwp: Lwp) -> None:
-    """Go on with the call that `lwp` has slept in, until it is done or sleeps again."""
-    sleep = lwp.sleep
-    assert sleep is not None
-    _advance(lwp, sleep)
-
-
-def _advance(lwp: Lwp, slept: Sleep | None) -> None:
-    """Run the call to its next sleep or its end; `slept` is the sleep that is over, if any."""
-    call = lwp.call
+    """Run the call that `lwp` is in to its next sleep or its end."""
+    call, sleep = lwp.call, lwp.sleep
     assert call is not None
-    entering = False
     try:
+        if sleep is None:
+            sleep = lwp.sleep = next(call)
         while True:
-            if slept is None:
-                sleep = next(call)
-            elif slept.timed_out:
-                lwp.proc.mailbox = False
-                sleep = call.send(False)
-            elif (broken := _broken(lwp, slept, entering)) is not None:
-                sleep = call.throw(broken)
+            try:
+                woken = tsleep(lwp, sleep)
+            except (KernelError, Restart) as broken:
+                sleep = lwp.sleep = call.throw(broken)
             else:
-                sleep = call.send(True)
-            if not (sleep.interruptible and signalled(lwp)):
-                break
-            slept, entering = sleep, True
-        lwp.proc.kernel.sched.sleep(lwp, sleep)
-        return
+                if woken is None:
+                    return
+                sleep = lwp.sleep = call.send(woken)
     except StopIteration as end:
         lwp.call = None
         lwp.succeed((end.value or 0) & U64_MASK)
@@ -291,18 +345,8 @@ def _advance(lwp: Lwp, slept: Sleep | None) -> None:
         lwp.call = None
         lwp.refuse(refusal.errno)
     if lwp.proc.kernel.abi.syscall_return is not SyscallReturn.IRETQ:
-        _sysret(lwp)
+        _return_fast(lwp)
     lwp.cpu.load()
-
-
-def _broken(lwp: Lwp, sleep: Sleep, entering: bool) -> Exception | None:
-    """Return what a signal ends the sleep with, if one does."""
-    if sleep.interruptible:
-        try:
-            interruption(lwp, entering=entering)
-        except (KernelError, Restart) as broken:
-            return broken
-    return None
 
 
 def nosys(lwp: Lwp, number: int) -> NoReturn:
@@ -317,10 +361,9 @@ def nosys(lwp: Lwp, number: int) -> NoReturn:
     raise KernelError(Errno.EINVAL, f"system call {number}")
 
 
-def _sysret(lwp: Lwp) -> None:
-    """Leave the registers as the fast return path of later versions does."""
-    frame = lwp.frame
-    frame.rcx = frame.rip
-    frame.r11 = frame.rflags
-    if lwp.proc.kernel.abi.syscall_return is SyscallReturn.SYSRET_R10_CLEAR:
-        frame.r10 = 0
+def _return_fast(lwp: Lwp) -> None:
+    """Take the fast way back, unless a signal may come first and want the registers whole."""
+    if lwp.proc.kernel.sched.attention:
+        lwp.returns_fast = True  # userret() decides
+    else:
+        lwp.return_fast()

@@ -31,6 +31,7 @@ def gettimeofday(lwp: Lwp, tp: Ptr, tzp: Ptr) -> None:
 
 def settimeofday(lwp: Lwp, tv: Ptr, tzp: Ptr) -> None:
     """Set the clock; either pointer may be NULL.  The time zone stays UTC."""
+    lwp.proc.ucred.check_root("setting the clock")
     new = lwp.vmspace.copyin_struct(tv, Timeval) if tv else None
     if new is not None and not 0 <= new.tv_usec < _US_PER_SECOND:
         raise KernelError(Errno.EINVAL, f"{new.tv_usec} microseconds")
@@ -56,6 +57,7 @@ def clock_gettime(lwp: Lwp, clock_id: ClockIdArg, tp: Ptr) -> None:
 def clock_settime(lwp: Lwp, clock_id: ClockIdArg, tp: Ptr) -> None:
     """Set the clock, to whole microseconds.  What waits for a time is not touched."""
     new = lwp.vmspace.copyin_struct(tp, Timespec)
+    lwp.proc.ucred.check_root("setting the clock")
     if clock_id != ClockId.REALTIME:
         raise KernelError(Errno.EINVAL, f"clock {clock_id}")
     if not 0 <= new.tv_nsec < _SECOND:
@@ -71,10 +73,13 @@ def clock_getres(lwp: Lwp, clock_id: ClockIdArg, tp: Ptr) -> None:
 
 
 def nanosleep(lwp: Lwp, rqtp: Ptr, rmtp: Ptr) -> Blocking[None]:
-    """Sleep; EINTR after any signal, with what is left of the time at `rmtp` unless NULL."""
+    """Sleep; EINTR after any signal, with what is left of the time at `rmtp` unless NULL.
+
+    A negative number of seconds is no time at all.
+    """
     space, clock = lwp.vmspace, lwp.proc.kernel.clock
     wanted = space.copyin_struct(rqtp, Timespec)
-    if wanted.tv_sec < 0 or not 0 <= wanted.tv_nsec < _SECOND:
+    if not 0 <= wanted.tv_nsec < _SECOND:
         raise KernelError(Errno.EINVAL, f"{wanted.tv_sec} s and {wanted.tv_nsec} ns")
     deadline = clock.monotonic_ns() + wanted.tv_sec * _SECOND + wanted.tv_nsec
     try:

@@ -54,6 +54,9 @@ def vmspace_ctl(lwp: Lwp, id: Ptr, cmd: VmspaceCtlArg, tframe: Ptr, vframe: Ptr)
     vkernel.leave(), to the caller.
     """
     entry = _vkernel(lwp).find(id)
+    if lwp.proc.mailbox:
+        lwp.proc.mailbox = False
+        raise KernelError(Errno.EINTR, "a signal is in its mailbox")
     if cmd != _RUN:
         raise KernelError(Errno.EOPNOTSUPP, f"command {cmd}")
     vkernel.enter(lwp, entry, tframe, vframe)

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Generator, Iterator
@@ -19,7 +20,7 @@ from emu.abi.versions import ABI_2011, AbiVersion
 from emu.abi.x86 import Rflags
 from emu.asm import assemble_text
 from emu.cpu.unicorn_engine import UnicornEngine
-from emu.kern.clock import VirtualClock
+from emu.kern.clock import Clock, VirtualClock
 from emu.kern.file import FileTable
 from emu.kern.proc import Kernel, Lwp, Proc
 from emu.kern.sendsig import userret
@@ -35,8 +36,17 @@ settings.register_profile("vkemu", deadline=None, derandomize="CI" in os.environ
 settings.load_profile("vkemu")
 
 PROJECT = Path(__file__).parent.parent
+# Whoever runs the tests in the background may ignore these, and the emulators would inherit that.
+for _number in (signal.SIGINT, signal.SIGQUIT, signal.SIGTERM, signal.SIGHUP):
+    if signal.getsignal(_number) is signal.SIG_IGN:
+        signal.signal(_number, signal.SIG_DFL)
+
 MEMORY = 64 << 20
 LOAD_ADDRESS = 0x400000
+# A shell starts what it runs in the background with these ignored, and so would be our guests.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+signal.signal(signal.SIGQUIT, signal.SIG_DFL)
+
 NUMBERS = {call.name: number for number, call in TABLE.items()}
 ARGUMENT_SLOTS = ("rdi", "rsi", "rdx", "rcx", "r8", "r9")  # slot rcx carries R10
 
@@ -52,18 +62,21 @@ class Booted:
         memory: int = MEMORY,
         vkernel_enable: bool = True,
         vmspace_io: bool = False,
+        net: bool = False,
         limit: int | None = None,
+        clock: Clock | None = None,
     ) -> None:
         self.told: list[str] = []
         phys = PhysicalMemory(memory)
         kernel = Kernel(
             abi=abi,
             phys=phys,
-            clock=VirtualClock(),
+            clock=clock or VirtualClock(),
             tree=Tree.scratch(limit=limit),
             tell=self.told.append,
             vkernel_enable=vkernel_enable,
             vmspace_io=vmspace_io,
+            net=net,
         )
         engine = UnicornEngine(phys)
         proc = Proc(kernel, Vmspace(phys, abi, grows=True), FileTable())
@@ -195,8 +208,9 @@ def c_guests(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
         nonlocal missing
         kind = optimisation, abi
         if not missing and kind not in built:
-            built[kind] = tmp_path_factory.mktemp("c")
-            missing = make_c_guests(built[kind], f"OPT={optimisation} -Werror", f"ABI={abi}")
+            folder = tmp_path_factory.mktemp("c")
+            missing = make_c_guests(folder, f"OPT={optimisation} -Werror", f"ABI={abi}")
+            built[kind] = folder
         if missing:
             pytest.skip(missing.strip())
         return built[kind]

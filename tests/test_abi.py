@@ -12,10 +12,13 @@ from emu.abi.frames import TRAPFRAME_SIZE, VEXTFRAME_SIZE, Trapframe, Vextframe
 from emu.abi.ioctl import Ioctl
 from emu.abi.mman import Inherit, Madv, Map, Ms, Prot
 from emu.abi.signal import Action, Signal, default_action
+from emu.abi.socket import Cmsgcred, Cmsghdr, Msghdr, SfHdtr, SockaddrIn
 from emu.abi.structs import (
     DirentHeader,
     Flock,
     Iovec,
+    Kevent,
+    Pollfd,
     Stat,
     Statfs,
     Statvfs,
@@ -50,12 +53,19 @@ from syscalls.table import SYMBOLS
         (Timespec, 16),
         (Timeval, 16),
         (Iovec, 16),
+        (Kevent, 32),
+        (Pollfd, 8),
         (Stat, 128),
         (Statfs, 320),
         (Statvfs, 160),
         (Termios, 44),
         (Winsize, 8),
         (Flock, 24),
+        (SockaddrIn, 16),
+        (Msghdr, 48),
+        (Cmsghdr, 12),
+        (Cmsgcred, 84),
+        (SfHdtr, 32),
         (DirentHeader, 16),
         (PsStrings, 32),
         (Elf64Ehdr, 64),
@@ -128,6 +138,19 @@ def test_the_frames_say_their_size() -> None:
             },
         ),
         (
+            Msghdr,
+            {
+                "msg_name": 0,
+                "msg_namelen": 8,
+                "msg_iov": 16,
+                "msg_iovlen": 24,
+                "msg_control": 32,
+                "msg_controllen": 40,
+                "msg_flags": 44,
+            },
+        ),
+        (SfHdtr, {"headers": 0, "hdr_cnt": 8, "trailers": 16, "trl_cnt": 24}),
+        (
             Statfs,
             {
                 "f_bsize": 8,
@@ -159,6 +182,8 @@ def test_the_frames_say_their_size() -> None:
             },
         ),
         (Timespec, {"tv_sec": 0, "tv_nsec": 8}),
+        (Kevent, {"ident": 0, "filter": 8, "flags": 10, "fflags": 12, "data": 16, "udata": 24}),
+        (Pollfd, {"fd": 0, "events": 4, "revents": 6}),
         (Timeval, {"tv_sec": 0, "tv_usec": 8}),
         (Iovec, {"iov_base": 0, "iov_len": 8}),
         (PsStrings, {"ps_argvstr": 0, "ps_nargvstr": 8, "ps_envstr": 16, "ps_nenvstr": 24}),
@@ -279,7 +304,7 @@ def test_constants_have_their_value(member: int, value: int) -> None:
         (Signal.SEGV, Action.CORE),
         (Signal.SYS, Action.CORE),
         (Signal.KILL, Action.TERMINATE),
-        (Signal.CKPTEXIT, Action.TERMINATE),
+        (Signal.CKPTEXIT, Action.CHECKPOINT),
         (Signal.TSTP, Action.STOP),
         (Signal.CONT, Action.IGNORE),
         (Signal.IO, Action.IGNORE),
@@ -467,10 +492,43 @@ def test_versions_differ_in_memory(
         ("USER_CS", 0x2B),
         ("USER_MAX", 0x800000000000),
         ("PSL_T", 0x100),
+        ("SOL_SOCKET", 0xFFFF),
+        ("SO_RCVTIMEO", 0x1006),
+        ("MSG_NOSIGNAL", 0x400),
+        ("SEGV_MAPERR", 1),
+        ("TRAP_TRACE", 2),
+        ("SIG_SETMASK", 3),
+        ("SA_SIGINFO", 0x40),
+        ("SA_HANDLER", 0),
+        ("SA_FLAGS", 8),
+        ("SA_MASK", 12),
+        ("SS_DISABLE", 4),
+        ("SS_SIZE", 8),
+        ("SI_ADDR", 24),
+        ("SI_SIZE", 80),
+        ("MC_FPOWNED_FPU", 0x20001),
+        ("LWP_TID2", 32),
+        ("LWP_PARAMS_SIZE", 40),
     ],
 )
 def test_assembly_knows_the_constants(name: str, value: int) -> None:
     assert abi_symbols(ABI_2011)[name] == value
+
+
+@pytest.mark.parametrize(
+    ("abi", "offsets"),
+    [
+        ("2011", {"SF_UC": 8, "SF_SI": 0x380, "SF_SIZE": 976, "UC_MCONTEXT": 16, "UC_SIZE": 888}),
+        ("2011", {"MC_RDI": 8, "MC_SS": 200, "MC_LEN": 208, "MC_FPREGS": 232, "MC_SIZE": 808}),
+        ("2011", {"UC_LINK": 0x338, "UC_STACK": 0x340}),
+        ("2014", {"SF_UC": 64, "SF_SI": 1472, "SF_SIZE": 1600, "UC_MCONTEXT": 64, "UC_SIZE": 1408}),
+        ("2014", {"MC_RDI": 8, "MC_SS": 200, "MC_LEN": 208, "MC_FPREGS": 256, "MC_SIZE": 1280}),
+        ("2020", {"SF_SIZE": 1600, "MC_SIZE": 1280}),
+    ],
+)
+def test_assembly_knows_what_signal_handlers_are_given(abi: str, offsets: dict[str, int]) -> None:
+    symbols = abi_symbols(VERSIONS[abi])
+    assert {name: symbols[name] for name in offsets} == offsets
 
 
 def test_assembly_knows_the_system_calls() -> None:

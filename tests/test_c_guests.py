@@ -85,6 +85,18 @@ def test_floating_point_is_exact_across_system_calls(guest: Guest) -> None:
     )
 
 
+def test_a_child_has_a_copy_of_everything(guest: Guest) -> None:
+    assert guest("processes") == (
+        "the child: 41 + 1 is 42\n"
+        "the child says hello\n"
+        "it is the child that has ended: 1\n"
+        "status 300: it exited with 3\n"
+        "the parent: still 41\n"
+        "status 9: it was killed\n"
+        "nobody is left: -10\n"
+    )
+
+
 def test_handlers_are_told_what_happened_and_leave_no_trace(guest: Guest) -> None:
     assert guest("signals") == (
         "signal 30, rax was 0\n"

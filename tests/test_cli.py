@@ -4,7 +4,8 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -176,17 +177,21 @@ def test_streams_are_the_guests_byte_for_byte(program: Program) -> None:
     assert vkemu_process("run", program(CAT), stdin=data) == Outcome(0, data, "")
 
 
-def waiting_guest(path: Path, *options: str) -> subprocess.Popen[bytes]:
-    """Start a guest that has said x, with its standard input open."""
-    process = subprocess.Popen(
+@contextmanager
+def waiting_guest(path: Path, *options: str) -> Iterator[subprocess.Popen[bytes]]:
+    """Start a guest that has said x, with its standard input open; it is gone afterwards."""
+    with subprocess.Popen(
         [sys.executable, "-m", "emu", "run", *options, str(path)],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
-    )
-    assert process.stdout is not None
-    assert os.read(process.stdout.fileno(), 1) == b"x"
-    return process
+    ) as process:
+        try:
+            assert process.stdout is not None
+            assert os.read(process.stdout.fileno(), 1) == b"x"
+            yield process
+        finally:
+            process.kill()
 
 
 def test_output_does_not_wait_for_the_end_nor_input_for_its_own(program: Program) -> None:
@@ -205,6 +210,31 @@ def test_ctrl_c_ends_the_run_with_130(program: Program, rest: bytes) -> None:
         assert process.wait(60) == 130
         assert process.stderr is not None
         assert process.stderr.read() == b""
+
+
+@contextmanager
+def ignored(number: int) -> Iterator[None]:
+    before = signal.signal(number, signal.SIG_IGN)
+    yield
+    signal.signal(number, before)
+
+
+def test_the_command_leaves_the_signals_of_a_larger_program_alone(
+    command: Command, program: Program
+) -> None:
+    before = [signal.getsignal(number) for number in range(1, 32)]
+    assert command("run", program(EXIT_3)).status == 3
+    assert [signal.getsignal(number) for number in range(1, 32)] == before
+
+
+def test_a_signal_that_was_ignored_from_the_start_stays_ignored(program: Program) -> None:
+    """As nohup and the shell's background jobs want it."""
+    with ignored(signal.SIGHUP), waiting_guest(program(SAY_X + READ + EXIT_3)) as process:
+        process.send_signal(signal.SIGHUP)
+        assert process.stdin is not None
+        process.stdin.write(b"x")
+        process.stdin.flush()
+        assert process.wait(60) == 3
 
 
 def test_a_reader_that_is_gone_is_the_guests_business(program: Program) -> None:
@@ -280,6 +310,61 @@ def test_vmspace_io_is_an_extension(
     create = "bf01000000 b8e6010000 0f05 31f6 31d2 4d31d2 4d31c0 b8ec010000 0f05"
     path = program(bytes.fromhex(create + "89c7 b801000000 0f05"))
     assert command("run", *options, path).status == status
+
+
+@pytest.mark.parametrize(
+    ("option", "name", "value"),
+    [
+        ("--ncpu", "hw.ncpu", 3),
+        ("--max-procs", "kern.maxproc", 7),
+        ("--max-files", "kern.maxfilesperproc", 20),
+    ],
+)
+def test_limits_are_what_the_guest_is_told(
+    command: Command, program: Program, option: str, name: str, value: int
+) -> None:
+    path = program(
+        f"""
+.include "vkemu.inc"
+        SYSCALL SYS___sysctl, offset query, 2, offset mib, offset size, offset name, {len(name)}
+        SYSCALL SYS___sysctl, offset mib, 2, offset result, offset four, 0, 0
+        mov ebx, [result]
+        SYSCALL SYS_exit, rbx
+query:  .long 0, 3
+mib:    .quad 0, 0, 0
+size:   .quad 24
+four:   .quad 4
+result: .quad 0
+name:   .asciz "{name}"
+        """
+    )
+    assert command("run", option, str(value), path).status == value
+
+
+@pytest.mark.parametrize(
+    ("option", "code"),
+    [
+        ("--max-procs", "SYSCALL SYS_fork"),
+        ("--max-lwps", "SYSCALL SYS_fork"),
+        ("--max-files", "SYSCALL SYS_dup, 0"),
+    ],
+)
+def test_limits_hold(command: Command, program: Program, option: str, code: str) -> None:
+    """The guest has one process, one LWP, three files; the errors are EAGAIN and EMFILE."""
+    path = program(f'.include "vkemu.inc"\n{code}\nmov ebx, eax\nSYSCALL SYS_exit, rbx\n')
+    limit, errno = ("3", 24) if option == "--max-files" else ("1", 35)
+    assert command("run", "--clock", "virtual", option, limit, path).status == errno
+
+
+@pytest.mark.parametrize(("options", "status"), [((), 1), (("--net", "loopback"), 3)])
+def test_a_network_has_to_be_permitted(
+    command: Command, program: Program, options: Sequence[str], status: int
+) -> None:
+    # socket(AF_INET, SOCK_DGRAM, 0); exit(rax)
+    code = "bf02000000 be02000000 31d2 b861000000 0f05 89c7 b801000000 0f05"
+    outcome = command("run", *options, program(bytes.fromhex(code)))
+    assert outcome.status == status
+    assert ("--net loopback" in outcome.stderr) == (not options)
 
 
 def test_memory_is_limited(command: Command, program: Program) -> None:
@@ -480,6 +565,11 @@ def test_source_with_a_mistake_says_where(command: Command, program: Program) ->
         ("run", "--timeout", "1e300", "x"),
         ("run", "--root", "/no/such/directory", "x"),
         ("run", "--memory", "1000", "x"),
+        ("run", "--ncpu", "0", "x"),
+        ("run", "--ncpu", "65", "x"),
+        ("run", "--max-procs", "0", "x"),
+        ("run", "--max-lwps", "many", "x"),
+        ("run", "--max-files", "2", "x"),
         ("run", "--memory", "1", "x"),
         ("run", "--memory", "128G", "x"),
         ("run", "--disk", "-1", "x"),

@@ -1,21 +1,15 @@
 """The devices in /dev."""
 
-import os
-import pty
-import termios
 from collections.abc import Iterator
 from contextlib import closing
-from ctypes import sizeof
 from pathlib import Path
 
 import pytest
 
 from emu.abi.errno import Errno, KernelError
 from emu.abi.fcntl import Access, Dt, Mode, Open
-from emu.abi.ioctl import Ioctl, Lflag
-from emu.abi.structs import DirentHeader, Termios
-from emu.kern.device import NullDevice
-from emu.kern.file import File, FileTable, Stream, controlling_terminal
+from emu.abi.structs import DirentHeader
+from emu.kern.file import File
 from emu.kern.namecache import Nchandle
 from emu.kern.tree import Tree
 from emu.kern.vnode import Directory
@@ -67,58 +61,6 @@ def test_random_may_be_stirred_and_urandom_not(tree: Tree) -> None:
     with pytest.raises(KernelError) as caught:
         opened(tree, b"/dev/urandom").write(b"stir")
     assert caught.value.errno is Errno.EPERM
-
-
-def test_without_a_controlling_terminal_there_is_no_tty(tree: Tree) -> None:
-    with pytest.raises(KernelError) as caught:
-        opened(tree, b"/dev/tty")
-    assert caught.value.errno is Errno.ENXIO
-    assert tree.stat(b"/dev/tty", ROOT).st_mode == Mode.CHR | 0o666
-
-
-@pytest.fixture
-def terminal() -> Iterator[tuple[int, int]]:
-    """Both ends of a pseudo-terminal; the second is the guest's."""
-    ends = pty.openpty()
-    yield ends
-    for end in ends:
-        os.close(end)
-
-
-def echoes(terminal: int) -> bool:
-    return bool(termios.tcgetattr(terminal)[3] & termios.ECHO)
-
-
-def test_tty_is_the_terminal_among_the_standard_files(terminal: tuple[int, int]) -> None:
-    master, slave = terminal
-    files = FileTable()
-    files.add(File(NullDevice(), Open.RDONLY))
-    assert controlling_terminal(files) is None
-    files.add(File(Stream(slave), Open.RDWR))
-    with closing(Tree.scratch(terminal=controlling_terminal(files))) as tree:
-        tty = opened(tree, b"/dev/tty")
-        assert tty.node is files.get(1).node
-        tty.write(b"password:")
-        assert os.read(master, 100) == b"password:"
-        files.close(1)
-        assert opened(tree, b"/dev/tty").node is tty.node
-
-
-def test_a_terminal_is_given_back_when_nobody_has_it_open(terminal: tuple[int, int]) -> None:
-    _, slave = terminal
-    files = FileTable()
-    files.add(File(Stream(slave), Open.RDWR))
-    with closing(Tree.scratch(terminal=controlling_terminal(files))) as tree:
-        tty = opened(tree, b"/dev/tty")
-        settings = bytearray(sizeof(Termios))
-        tty.ioctl(Ioctl.TIOCGETA, settings)
-        quiet = Termios.from_buffer(settings)
-        quiet.c_lflag &= ~int(Lflag.ECHO)
-        tty.ioctl(Ioctl.TIOCSETA, settings)
-        tty.drop()
-        assert not echoes(slave)
-        files.close(0)
-        assert echoes(slave)
 
 
 @pytest.mark.parametrize(

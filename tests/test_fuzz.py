@@ -1,8 +1,10 @@
 """Whatever a guest does, the machine goes on or ends in an orderly way."""
 
+import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
+from typing import Any
 
 import pytest
 from conftest import LOAD_ADDRESS, Booted, call
@@ -22,6 +24,7 @@ from emu import trap
 from emu.abi.errno import Errno
 from emu.abi.frames import TRAPFRAME_FIELDS, Trapframe, Vextframe
 from emu.abi.mman import Madv, Map, Prot
+from emu.abi.socket import Af, Sock, SockaddrIn
 from emu.abi.versions import VERSIONS
 from emu.cpu.engine import Exit
 from emu.kern import vkernel
@@ -42,7 +45,7 @@ TOO_LONG = 5.0  # seconds, on a busy host; no call should take a tenth of it
 GENERAL = [*TRAPFRAME_FIELDS[:15], "rsp"]
 
 VALUES = [
-    *(0, 1, 2, 3, 4, 7, 8, 10, 11, 12, 32, 200, 511, 512),
+    *(0, 1, 2, 3, 4, 6, 7, 8, 16, 10, 11, 12, 32, 200, 511, 512),
     *(4095, 4096, 4097, 1 << 20, 1 << 30),
     *((1 << 31) - 1, 1 << 31, (1 << 32) - 1, 1 << 32),
     *((1 << 47) - 4096, (1 << 47) - 1, 1 << 47, (1 << 62) + 1),
@@ -59,7 +62,9 @@ CALM = [BUFFER, 1, 4096, 0, 3, 0]
 @contextmanager
 def world(abi: str = "2011") -> Iterator[Lwp]:
     """A virtual kernel with something for every argument to hit, and no host stream open."""
-    with closing(Booted(b"\x90", memory=8 << 20, vmspace_io=True, abi=VERSIONS[abi])) as machine:
+    before = set(os.listdir("/proc/self/fd"))
+    options: dict[str, Any] = {"vmspace_io": True, "net": True, "abi": VERSIONS[abi]}
+    with closing(Booted(b"\x90", memory=8 << 20, **options)) as machine:
         vk = VirtualKernel(machine)
         lwp = vk.lwp
         space = lwp.proc.vmspace
@@ -69,6 +74,9 @@ def world(abi: str = "2011") -> Iterator[Lwp]:
         space.copyout(PATH, b"/file\0")
         assert call(lwp, "open", PATH, 0x202, 0o644) == 1
         assert call(lwp, "write", 1, LOAD_ADDRESS, 10000) == 10000
+        assert call(lwp, "socketpair", Af.UNIX, Sock.STREAM, 0, BUFFER) == 0
+        assert call(lwp, "socket", Af.INET, Sock.DGRAM, 0) == 4
+        space.copyout(BUFFER, bytes(SockaddrIn(sin_len=16, sin_family=Af.INET)))
         space.copyout(TFRAME, bytes(Trapframe(rip=GUEST_CODE, rsp=GUEST_STACK)))
         space.copyout(VFRAME, bytes(Vextframe()))
         tree = int(Map.SHARED | Map.FIXED | Map.VPAGETABLE)
@@ -78,6 +86,7 @@ def world(abi: str = "2011") -> Iterator[Lwp]:
         assert call(lwp, "mcontrol", TREE, 1 << 21, Madv.SETMAP, entry) == 0
         assert call(lwp, "mmap", FAR, FAR_SIZE, RW, ANON_FIXED, MINUS_ONE, 0, 0) == FAR
         yield lwp
+    assert set(os.listdir("/proc/self/fd")) <= before
 
 
 def make(lwp: Lwp, number: int, words: list[int]) -> None:

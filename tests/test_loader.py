@@ -110,6 +110,12 @@ def entries(proc: Proc) -> list[tuple[int, int, int]]:
     ]
 
 
+def layout(proc: Proc) -> tuple[int, int, int]:
+    """Return where text and data start, and how long the data is."""
+    space = proc.vmspace
+    return space.text_start, space.data_start, space.data_size
+
+
 # ELF programs
 
 
@@ -127,18 +133,26 @@ def test_segments_get_their_bytes_their_zeros_and_their_rights(proc: Proc) -> No
 def test_the_break_follows_the_last_segment_without_the_entry(proc: Proc) -> None:
     before = replace(DATA, vaddr=0x3FF000, memsz=4)
     load(proc, elf(before, TEXT, DATA, Ph(TLS, R, vaddr=0x403000)), [b"prog"])
-    assert (proc.text_start, proc.data_start, proc.data_size) == (0x401000, 0x403000, 0x3000)
+    assert layout(proc) == (
+        0x401000,
+        0x403000,
+        0x3000,
+    )
 
 
 def test_the_last_segment_is_the_last_in_the_file_not_in_memory(proc: Proc) -> None:
     low = replace(DATA, vaddr=0x3FF123, offset=0x3123, memsz=0x1000)
     load(proc, elf(TEXT, DATA, low), [b"prog"])
-    assert (proc.data_start, proc.data_size) == (0x3FF000, 0x2000)
+    assert (proc.vmspace.data_start, proc.vmspace.data_size) == (0x3FF000, 0x2000)
 
 
 def test_a_program_of_one_segment_has_no_data(proc: Proc) -> None:
     load(proc, elf(TEXT), [b"prog"])
-    assert (proc.text_start, proc.data_start, proc.data_size) == (0x401000, 0, 0)
+    assert layout(proc) == (
+        0x401000,
+        0,
+        0,
+    )
 
 
 def test_whole_pages_come_from_the_file_unless_zeros_follow(proc: Proc) -> None:
@@ -164,7 +178,7 @@ def test_a_segment_may_be_all_bss_and_cost_nothing(proc: Proc) -> None:
     used = proc.kernel.phys.used
     load(proc, elf(TEXT, bss), [b"prog"])
     assert proc.kernel.phys.used - used < 32 * PAGE_SIZE
-    assert proc.data_size == 1 << 46
+    assert proc.vmspace.data_size == 1 << 46
     assert proc.vmspace.copyin(0x1000_0000 + (1 << 45), 8) == bytes(8)
 
 
@@ -186,7 +200,10 @@ def test_a_position_independent_program_is_placed(proc: Proc, first: int, base: 
     data = replace(DATA, vaddr=first + 0x3000)
     image = load(proc, elf(text, data, entry=first + 4, type=DYN), [b"prog"])
     assert image.entry == base + first + 4
-    assert (proc.text_start, proc.data_start) == (base + first, base + first + 0x3000)
+    assert (proc.vmspace.text_start, proc.vmspace.data_start) == (
+        base + first,
+        base + first + 0x3000,
+    )
     assert stack_of(proc, image).auxv[7] == base
 
 
@@ -210,7 +227,11 @@ def test_a_flat_program_is_private_memory_with_a_bss(proc: Proc) -> None:
     assert entries(proc) == [(0x400000, 0x412000, PROT_ALL)]
     assert proc.vmspace.copyin(0x401000, 8) == b"\x90" + bytes(7)
     assert image.entry == 0x400000
-    assert (proc.text_start, proc.data_start, proc.data_size) == (0x400000, 0x400000, 0x12000)
+    assert layout(proc) == (
+        0x400000,
+        0x400000,
+        0x12000,
+    )
 
 
 def test_a_flat_program_goes_where_it_is_told(proc: Proc) -> None:
@@ -286,7 +307,7 @@ def test_an_unusable_program_is_refused(proc: Proc, program: bytes, message: str
     assert text.startswith("program: ") and message in text and "\n" not in text
     assert len(proc.vmspace.map) == 0, "the address space must not be touched"
     assert proc.kernel.phys.used == used
-    assert (proc.text_start, proc.data_start, proc.data_size) == (0, 0, 0)
+    assert layout(proc) == (0, 0, 0)
 
 
 UNPLACEABLE = {
@@ -548,8 +569,10 @@ def test_what_a_linker_makes_is_loaded(
     space = proc.vmspace
     assert space.copyin(image.entry, 1) == b"\xc3"
     if flags != ["-N"]:
-        assert space.copyin(proc.data_start, proc.data_size).count(pack("<Q", 0x1122334455667788))
-        assert proc.data_size >= 100_000
+        assert space.copyin(proc.vmspace.data_start, proc.vmspace.data_size).count(
+            pack("<Q", 0x1122334455667788)
+        )
+        assert proc.vmspace.data_size >= 100_000
     headers = stack_of(proc, image).auxv
     assert headers[4] == 56
     assert flags == ["-N"] or space.copyin(headers[3], 4) in (pack("<I", 1), pack("<I", 6))

@@ -1,17 +1,26 @@
 """The loop around the engine: how a run ends, and what time it is meanwhile."""
 
 import os
+import pty
 import signal
+import tempfile
+import termios
 import threading
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
-from conftest import Booted
+from conftest import LOAD_ADDRESS, Booted, call
 
 from emu.abi.fcntl import Open
-from emu.kern.clock import EPOCH_NS
+from emu.abi.ioctl import Ioctl
+from emu.abi.signal import Signal
+from emu.cpu.engine import Exit
+from emu.kern.clock import EPOCH_NS, Clock, HostClock, VirtualClock
 from emu.kern.file import File, Stream
-from emu.machine import STATUS_TIMEOUT, Watcher
+from emu.kern.proc import Lwp
+from emu.machine import STATUS_TIMEOUT, Impatience, Watcher
 
 Boot = Callable[..., Booted]
 
@@ -159,28 +168,230 @@ def test_two_runs_are_identical(boot: Boot) -> None:
     assert ends[0][1] != bytes(200)
 
 
-def test_closing_lets_go_of_the_files(boot: Boot) -> None:
+def test_closing_lets_go_of_the_host_and_late_calls_do_no_harm() -> None:
+    before = len(os.listdir("/proc/self/fd"))
     machine = Booted(EXIT_7)
     machine.run()
     machine.close()
-    with pytest.raises(OSError, match=r".*"):
-        machine.machine._sched.wake()
+    machine.machine.stop(1)
+    machine.machine.signal(Signal.INT)
+    assert len(os.listdir("/proc/self/fd")) == before
 
 
 def test_a_kernel_that_does_not_come_back_is_broken_off(boot: Boot) -> None:
-    """A guest writes to a pipe that nobody reads: no kick of the engine helps."""
+    """No kick of the engine helps while the kernel itself waits for the host."""
+    machine = boot(EXIT_7)
+    machine.machine.handle = lambda lwp, reason: time.sleep(60)
+    with Watcher(machine.machine, 0.05):
+        assert machine.run() == STATUS_TIMEOUT
+
+
+@pytest.fixture
+def changed_terminal(boot: Boot) -> Iterator[tuple[Booted, Callable[[], bool]]]:
+    """A machine whose guest has changed its terminal, and whether that is given back."""
+    person, program = pty.openpty()
+    before = termios.tcgetattr(program)
+    machine = boot(LOOP)
+    machine.lwp.proc.files.add(File(Stream(program), Open.RDWR))
+    assert call(machine.lwp, "ioctl", 0, Ioctl.TIOCSCTTY, 0) == 0
+    assert call(machine.lwp, "ioctl", 0, Ioctl.TIOCGETA, SCRATCH) == 0
+    machine.lwp.proc.vmspace.copyout(SCRATCH + 12, bytes(4))  # c_lflag
+    assert call(machine.lwp, "ioctl", 0, Ioctl.TIOCSETA, SCRATCH) == 0
+    assert termios.tcgetattr(program) != before
+    machine.lwp.frame.rip = LOAD_ADDRESS
+    machine.lwp.cpu.load()
+    yield machine, lambda: termios.tcgetattr(program) == before
+    os.close(person)
+    os.close(program)
+
+
+SCRATCH = LOAD_ADDRESS + 0x3000
+
+
+def test_the_terminal_comes_back_from_a_kernel_that_is_broken_off(
+    changed_terminal: tuple[Booted, Callable[[], bool]],
+) -> None:
+    machine, given_back = changed_terminal
+    machine.machine.handle = lambda lwp, reason: time.sleep(60)
+    with Watcher(machine.machine, 0.05):
+        assert machine.run() == STATUS_TIMEOUT
+    assert given_back()
+
+
+def test_the_terminal_comes_back_after_a_bug_of_ours(
+    changed_terminal: tuple[Booted, Callable[[], bool]],
+) -> None:
+    machine, given_back = changed_terminal
+
+    def broken(lwp: Lwp, reason: Exit) -> None:
+        raise ZeroDivisionError
+
+    machine.machine.handle = broken
+    with pytest.raises(ZeroDivisionError):
+        machine.run()
+    assert given_back()
+
+
+@pytest.mark.parametrize("how", ["timeout", "interrupt"])
+def test_a_write_to_a_full_pipe_does_not_block_the_machine(boot: Boot, how: str) -> None:
+    machine = boot("again: SYSCALL SYS_write, 0, 0x400000, 0x1000\njmp again")
+    reader, writer = os.pipe()
+    machine.lwp.proc.files.add(File(Stream(writer), Open.WRONLY))
+    with Watcher(machine.machine, 0.05 if how == "timeout" else 60):
+        if how == "interrupt":
+            sched = machine.lwp.proc.kernel.sched
+            threading.Thread(target=_interrupt_when, args=[machine, lambda: sched.watched]).start()
+        assert machine.run() == (STATUS_TIMEOUT if how == "timeout" else 130)
+    os.close(reader)
+    os.close(writer)
+
+
+def _interrupt_when(machine: Booted, ready: Callable[[], object]) -> None:
+    while not ready() and not machine.machine.over:
+        threading.Event().wait(0.005)
+    machine.machine.signal(Signal.INT)
+
+
+# Ctrl-C that nobody listens to
+
+
+def test_the_second_ctrl_c_ends_a_run_whose_guest_has_not_taken_the_first() -> None:
+    impatience = Impatience()
+    assert not impatience.ends_run(10.0, waiting=False, ignored=False)
+    assert not impatience.ends_run(10.05, waiting=True, ignored=False)  # as good as the first
+    assert impatience.ends_run(10.2, waiting=True, ignored=False)
+
+
+def test_a_guest_that_takes_each_ctrl_c_may_get_any_number() -> None:
+    impatience = Impatience()
+    assert not any(impatience.ends_run(0.1 * n, waiting=False, ignored=False) for n in range(99))
+
+
+def test_the_third_ctrl_c_within_a_second_ends_a_run_whose_guest_ignores_them() -> None:
+    impatience = Impatience()
+    times = [0.0, 0.9, 1.8, 2.0, 2.8]
+    assert [impatience.ends_run(at, waiting=False, ignored=True) for at in times] == [
+        False,
+        False,
+        False,
+        False,
+        True,
+    ]
+
+
+def test_a_signal_that_is_handled_does_not_end_the_run(boot: Boot) -> None:
+    """The watcher tries again until it is looked at, and then no more."""
     machine = boot(
         """
-again:
-        SYSCALL SYS_write, 0, 0x400000, 0x1000
-        jmp again
+        SYSCALL SYS_sigaction, 2, offset action, 0
+again:  mov eax, [rip + caught]
+        cmp eax, 3
+        jne again
+        SYSCALL SYS_exit, 7
+handler:
+        inc dword ptr [rip + caught]
+        SYSCALL SYS_sigreturn, rdx
+action: .quad handler, 0, 0, 0
+caught: .quad 0
         """
     )
-    reader, writer = os.pipe()
+    with Watcher(machine.machine, 60):
+        sender = threading.Thread(target=_interrupt, args=[machine, 3])
+        sender.start()
+        assert machine.run() == 7
+        sender.join()
+
+
+def _interrupt(machine: Booted, times: int) -> None:
+    """Interrupt, and again only when the last one has reached its handler."""
+    proc = machine.lwp.proc
+    _interrupt_when(machine, lambda: proc.sigacts.caught)
+    for count in range(1, times):
+        _interrupt_when(machine, lambda count=count: proc.usage.signals >= count)
+
+
+# What is left
+
+
+EVERYTHING = """
+    SYSCALL SYS_open, path, O_RDWR + O_CREAT, 0600
+    SYSCALL SYS_ftruncate, 0, 0, 0x10000
+    SYSCALL7 SYS_mmap, 0, 0x10000, PROT_READ + PROT_WRITE, MAP_SHARED, 0, 0, 0
+    SYSCALL SYS_pipe
+    SYSCALL SYS_vmspace_create, 0x1000
+    SYSCALL SYS_fork
+    test rax, rax
+    jz sleeper
+    SYSCALL SYS_fork
+    test rax, rax
+    jz borrower
+    SYSCALL SYS_fork
+    test rax, rax
+    jz reader
+    SYSCALL SYS_fork
+    test rax, rax
+    jz zombie
+    SYSCALL SYS_nanosleep, a_moment, 0
+    {ending}
+sleeper:
+    SYSCALL SYS_nanosleep, an_hour, 0
+borrower:
+    SYSCALL SYS_vfork
+loop:
+    jmp loop
+reader:
+    SYSCALL SYS_read, 1, path, 1
+zombie:
+    SYSCALL SYS_exit, 0
+    .balign 8
+a_moment:
+    .quad 0, 20000000
+an_hour:
+    .quad 3600, 0
+path:
+    .asciz "file"
+"""
+
+
+def held() -> tuple[int, int]:
+    """Return how many descriptors and threads this process has."""
+    return len(os.listdir("/proc/self/fd")), threading.active_count()
+
+
+@pytest.mark.skipif(not os.path.exists("/proc/self/fd"), reason="there is no /proc")
+@pytest.mark.parametrize(
+    ("ending", "timeout", "status"),
+    [
+        ("SYSCALL SYS_exit, 7", 60, 7),
+        ("jmp loop", 0.3, STATUS_TIMEOUT),
+        ("jmp loop", None, None),
+    ],
+    ids=["the first process ends", "timeout", "our own failure"],
+)
+@pytest.mark.parametrize("clock", [VirtualClock, HostClock])
+def test_nothing_is_left_on_the_host(
+    ending: str,
+    timeout: float | None,
+    status: int | None,
+    clock: type[Clock],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    before = held()
+    machine = Booted(EVERYTHING.format(ending=ending), clock=clock())
+    kernel = machine.lwp.proc.kernel
     try:
-        machine.lwp.proc.files.add(File(Stream(writer), Open.WRONLY))
-        with Watcher(machine.machine, 0.05):
-            assert machine.run() == STATUS_TIMEOUT
+        if status is None:
+            kernel.sched.callout(kernel.clock.monotonic_ns() + 50_000_000, lambda: 1 // 0)
+            with pytest.raises(ZeroDivisionError):
+                machine.run()
+        else:
+            with Watcher(machine.machine, timeout):
+                assert machine.run() == status
+        assert len(kernel.procs) == 6
+        assert held()[0] > before[0] and os.listdir(tmp_path)
     finally:
-        os.close(reader)
-        os.close(writer)
+        machine.close()
+    assert (held(), os.listdir(tmp_path)) == (before, [])
+    assert kernel.lwps == 0

@@ -104,7 +104,7 @@ def new_entries(lwp: Lwp) -> list[tuple[int, int]]:
 
 
 def test_memory_without_a_hint_goes_32_gib_above_the_data(lwp: Lwp, mmap: Mmap) -> None:
-    assert lwp.proc.data_start == 0x40_0000
+    assert lwp.proc.vmspace.data_start == 0x40_0000
     assert mmap() == 0x8_0040_0000
     assert mmap(size=0x3000, prot=R) == 0x8_0040_1000
     assert mmap() == 0x8_0040_4000
@@ -131,7 +131,7 @@ def test_a_hint_inside_text_or_heap_is_ignored_and_others_are_kept(
 
 
 def test_a_program_without_data_has_its_hint_at_32_gib(lwp: Lwp, mmap: Mmap) -> None:
-    lwp.proc.text_start = lwp.proc.data_start = 0
+    lwp.proc.vmspace.text_start = lwp.proc.vmspace.data_start = 0
     assert mmap() == 0x8_0000_0000
     assert mmap(0x1_0000) == 0x8_0000_1000
 
@@ -689,7 +689,7 @@ def test_the_break_moves_up_and_down(lwp: Lwp) -> None:
     assert call(lwp, "break", BREAK + 0x1FFF) == 0  # not an address
     lwp.vmspace.copyout(BREAK, b"x" * 0x2000)
     assert failure(lwp, BREAK + 0x2000) is KernReturn.FAILURE
-    assert lwp.proc.data_size == 0x1_3000
+    assert lwp.proc.vmspace.data_size == 0x1_3000
     assert call(lwp, "break", BREAK + 1) == 0
     assert failure(lwp, BREAK + 0x1000) is KernReturn.FAILURE
     assert call(lwp, "break", BREAK + 0x2000) == 0
@@ -710,9 +710,9 @@ def test_the_break_moves_up_and_down(lwp: Lwp) -> None:
     ids=["below the data", "zero", "wraps to zero", "end of the space", "occupied"],
 )
 def test_where_the_break_cannot_go(lwp: Lwp, to: int, errno: Errno) -> None:
-    before = state(lwp), lwp.proc.data_size
+    before = state(lwp), lwp.proc.vmspace.data_size
     assert call(lwp, "break", to) is errno  # abi 6.10
-    assert (state(lwp), lwp.proc.data_size) == before
+    assert (state(lwp), lwp.proc.vmspace.data_size) == before
 
 
 def test_the_data_segment_is_limited_to_32_gib(lwp: Lwp) -> None:
@@ -724,4 +724,4 @@ def test_the_data_segment_is_limited_to_32_gib(lwp: Lwp) -> None:
 def test_the_break_may_go_down_to_the_start_of_the_data(lwp: Lwp) -> None:
     assert call(lwp, "break", 0x40_0000) == 0
     assert failure(lwp, 0x40_0000) is KernReturn.FAILURE
-    assert lwp.proc.data_size == 0
+    assert lwp.proc.vmspace.data_size == 0

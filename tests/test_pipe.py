@@ -5,6 +5,8 @@ from typing import Any
 
 import pytest
 from conftest import Booted, Finishing, call
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from emu.abi.errno import Errno, KernelError
 from emu.abi.fcntl import Fcntl, Io, Mode, Open, Seek
@@ -301,3 +303,37 @@ def test_a_broken_pipe_ends_a_guest_that_does_not_care(boot: Callable[..., Boote
         """
     )
     assert machine.run() == 128 + Signal.PIPE
+
+
+pieces = st.lists(st.tuples(st.booleans(), st.booleans(), st.integers(0, 20_000)), max_size=30)
+
+
+@settings(max_examples=50, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(pieces=pieces)
+def test_a_pipe_is_two_queues(lwp: Lwp, pieces: list[tuple[bool, bool, int]]) -> None:
+    """abi 1.3: whatever is written and read, it comes out in order, and 16384 bytes fit."""
+    one = file.pipe(lwp)
+    ends = one, lwp.frame.rdx
+    for fd in ends:
+        calls.fcntl(lwp, fd, Fcntl.SETFL, NONBLOCK)
+    queues = bytearray(), bytearray()
+    for stamp, (end, writes, size) in enumerate(pieces):
+        if writes:
+            data = bytes((stamp,)) * size
+            queue = queues[not end]
+            room = 16384 - len(queue)
+            fits = size if size <= room else room if size > 512 else 0
+            if fits or not size:
+                assert put(lwp, ends[end], data) == fits
+            else:
+                assert refusal(put, lwp, ends[end], data) is Errno.EAGAIN
+            queue += data[:fits]
+        else:
+            queue = queues[end]
+            if queue or not size:
+                assert get(lwp, ends[end], size) == queue[:size]
+            else:
+                assert refusal(get, lwp, ends[end], size) is Errno.EAGAIN
+            del queue[:size]
+    for fd in ends:
+        calls.close(lwp, fd)

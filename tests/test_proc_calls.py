@@ -81,14 +81,6 @@ def test_identity(lwp: Lwp) -> None:
     assert calls.getpid(lwp) == 100
     assert calls.getppid(lwp) == 1
     assert lwp_gettid(lwp) == 0
-    for call in (
-        calls.getuid,
-        calls.geteuid,
-        calls.getgid,
-        calls.getegid,
-        calls.issetugid,
-    ):
-        assert call(lwp) == 0
     assert calls.getdtablesize(lwp) == 1024
 
 

@@ -13,7 +13,7 @@ from emu.cpu.unicorn_engine import UnicornEngine
 from emu.kern import sysctl
 from emu.kern.clock import VirtualClock
 from emu.kern.file import FileTable
-from emu.kern.proc import Kernel, Lwp, Proc
+from emu.kern.proc import Kernel, Limits, Lwp, Proc
 from emu.kern.tree import Tree
 from emu.vm.phys import PhysicalMemory
 from emu.vm.vmspace import Vmspace
@@ -271,3 +271,16 @@ def test_unknown_parts_of_a_name_are_spelled_as_numbers(lwp: Lwp) -> None:
 )
 def test_type_and_format_are_told(lwp: Lwp, oid: tuple[int, ...], answer: bytes) -> None:
     assert get(lwp, (0, 4, *oid)) == answer
+
+
+def test_limits_are_those_of_the_machine(lwp: Lwp) -> None:
+    lwp.proc.kernel.limits = Limits(procs=40, lwps=50, files=60)
+    for name, value in [
+        ("kern.maxproc", 40),
+        ("kern.maxprocperuid", 40),
+        ("kern.maxfiles", 2400),
+        ("kern.maxfilesperproc", 60),
+        ("kern.argmax", 262144),
+        ("kern.ngroups", 16),
+    ]:
+        assert get(lwp, oid_of(lwp, name)) == pack("<i", value)

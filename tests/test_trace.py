@@ -379,8 +379,8 @@ def test_the_ledger_has_a_line_for_each_of_several_processes(boot: Boot) -> None
     assert "LWP switches 2" in lines
     assert "wake-ups 1" in lines
     assert [line.split(",")[0] for line in lines if line.startswith("process ")] == [
-        "process 100 : 3 system calls",
-        "process 101 : 2 system calls",
+        "process 100 : system calls 3",
+        "process 101 : system calls 2",
     ]
 
 

@@ -1,5 +1,6 @@
 """Terminals: settings in the guest's format, and given back at the end."""
 
+import fcntl
 import os
 import pty
 import select
@@ -15,7 +16,7 @@ from emu.abi.fcntl import Mode, Open
 from emu.abi.ioctl import CC_DISABLED, Cc, Cflag, Iflag, Ioctl, Lflag, Oflag
 from emu.abi.structs import Termios, Winsize
 from emu.kern.file import File, Stream
-from emu.kern.tty import guest_termios, host_termios
+from emu.kern.tty import Tty, guest_termios, host_termios
 
 
 @pytest.fixture
@@ -111,7 +112,7 @@ def test_flags_of_the_open_file_are_set_by_ioctl(terminal: File) -> None:
 
 
 def test_an_unknown_request_is_none_of_a_terminals(terminal: File) -> None:
-    assert refusal(terminal, 0x2000_7461, 0) is Errno.ENOTTY
+    assert refusal(terminal, 0x2000_7455, 0) is Errno.ENOTTY  # TIOCISPTMASTER
 
 
 @pytest.mark.parametrize("com, size", [(Ioctl.TIOCGETA, 44), (Ioctl.TIOCGWINSZ, 8)])
@@ -120,3 +121,101 @@ def test_a_pipe_is_no_terminal(com: int, size: int) -> None:
     assert refusal(File(Stream(reader), Open.RDONLY), com, size) is Errno.ENOTTY
     os.close(reader)
     os.close(writer)
+
+
+def test_the_size_of_the_window_can_be_set(terminal: File, ends: tuple[int, int]) -> None:
+    terminal.ioctl(Ioctl.TIOCSWINSZ, bytearray(bytes(Winsize(10, 20))))
+    assert termios.tcgetwinsize(ends[0]) == (10, 20)
+
+
+@pytest.mark.parametrize("which", [0, 1, 3])
+def test_input_can_be_thrown_away(terminal: File, ends: tuple[int, int], which: int) -> None:
+    os.write(ends[0], b"abc\n")
+    assert select.select([ends[1]], [], [], 10)[0]
+    terminal.ioctl(Ioctl.TIOCFLUSH, bytearray(which.to_bytes(4, "little")))
+    assert not terminal.node.can_read()
+
+
+def test_output_that_is_stopped_waits_and_goes_on(terminal: File) -> None:
+    terminal.ioctl(Ioctl.TIOCSTOP, bytearray())
+    assert not terminal.node.can_write()
+    terminal.ioctl(Ioctl.TIOCSTART, bytearray())
+    assert terminal.node.can_write()
+
+
+def test_a_terminal_that_the_guest_has_stopped_goes_on_when_it_is_closed(
+    terminal: File, ends: tuple[int, int]
+) -> None:
+    terminal.ioctl(Ioctl.TIOCSTOP, bytearray())
+    terminal.drop()
+    assert select.select([], [ends[1]], [], 0)[1]
+
+
+def test_what_is_queued_and_the_discipline_are_told(terminal: File) -> None:
+    for com in (Ioctl.TIOCOUTQ, Ioctl.TIOCGETD):
+        data = bytearray(b"\xff" * 4)
+        terminal.ioctl(com, data)
+        assert data == bytes(4)
+
+
+def test_a_guest_does_not_type_for_the_user(terminal: File) -> None:
+    """It could leave commands for the shell that runs the emulator."""
+    assert refusal(terminal, Ioctl.TIOCSTI, 1) is Errno.EPERM
+
+
+def test_the_flags_of_the_hosts_own_file_are_left_alone(ends: tuple[int, int]) -> None:
+    before = fcntl.fcntl(ends[1], fcntl.F_GETFL)
+    tty = Tty(ends[1])
+    assert tty.never_blocks
+    assert fcntl.fcntl(tty.fd, fcntl.F_GETFL) & os.O_NONBLOCK
+    assert fcntl.fcntl(ends[1], fcntl.F_GETFL) == before
+
+
+def test_a_full_terminal_takes_what_it_can_and_no_write_blocks(terminal: File) -> None:
+    taken = 0
+    while terminal.node.can_write() and (count := terminal.write(b"\n" * 512)):
+        taken += count
+    assert 1000 < taken < 1 << 20
+    assert terminal.write(b"x") == 0
+
+
+def test_a_terminal_that_has_hung_up_is_an_error_and_no_crash() -> None:
+    person, program = pty.openpty()
+    terminal = File(Stream(program), Open.RDWR)
+    wanted = settings(terminal)
+    wanted.c_lflag &= ~Lflag.ECHO
+    terminal.ioctl(Ioctl.TIOCSETA, bytearray(bytes(wanted)))
+    os.close(person)
+    assert refusal(terminal, Ioctl.TIOCGETA, 44) is Errno.EIO
+    terminal.drop()
+    os.close(program)
+
+
+def test_it_is_given_back_when_the_last_of_several_files_on_it_goes(
+    ends: tuple[int, int],
+) -> None:
+    tty = Tty(ends[1])
+    first, second = (File(Stream(ends[1], tty), Open.RDWR) for _ in range(2))
+    wanted = settings(first)
+    wanted.c_lflag &= ~Lflag.ECHO
+    first.ioctl(Ioctl.TIOCSETA, bytearray(bytes(wanted)))
+    first.drop()
+    assert not termios.tcgetattr(ends[1])[3] & termios.ECHO
+    second.drop()
+    assert termios.tcgetattr(ends[1])[3] & termios.ECHO
+
+
+def test_it_is_as_it_was_found_while_the_emulator_is_stopped(ends: tuple[int, int]) -> None:
+    before = termios.tcgetattr(ends[1])
+    tty = Tty(ends[1])
+    terminal = File(Stream(ends[1], tty), Open.RDWR)
+    wanted = settings(terminal)
+    wanted.c_lflag &= ~Lflag.ECHO
+    terminal.ioctl(Ioctl.TIOCSETA, bytearray(bytes(wanted)))
+    changed = termios.tcgetattr(ends[1])
+    tty.lend()
+    assert termios.tcgetattr(ends[1]) == before
+    tty.take_back()
+    assert termios.tcgetattr(ends[1]) == changed != before
+    terminal.drop()
+    assert termios.tcgetattr(ends[1]) == before

@@ -15,6 +15,10 @@ from ctypes import (
 from enum import IntEnum, IntFlag
 
 SHELL_MAGIC = b"#!"
+MAXSHELLCMDLEN = 128
+"""The longest path of a script's interpreter, with the NUL."""
+MAXCOMLEN = 16
+"""How much of its file's name a process remembers."""
 ELF_MAGIC = b"\x7fELF"
 EI_CLASS = 4
 EI_DATA = 5

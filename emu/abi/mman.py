@@ -59,6 +59,11 @@ class Ms(IntFlag):
     INVALIDATE = 0x2
 
 
+class Mcl(IntFlag):
+    CURRENT = 0x1
+    FUTURE = 0x2
+
+
 class Mincore(IntFlag):
     INCORE = 0x1
     REFERENCED = 0x2

@@ -18,6 +18,8 @@ from emu.abi.x86 import PAGE_SIZE
 
 RED_ZONE = 128
 """Bytes below the stack pointer that belong to the interrupted code."""
+SIGCODE_SIZE = 32
+"""Bytes of the signal trampoline."""
 MINSIGSTKSZ = 2 * PAGE_SIZE
 
 
@@ -158,4 +160,4 @@ def sigcode(frame: Sigframe) -> bytes:
         "0f05"  # syscall
         "f4"  # hlt: sigreturn does not return
         "ebfd"  # jmp to the hlt
-    ).ljust(32, b"\x90")
+    ).ljust(SIGCODE_SIZE, b"\x90")

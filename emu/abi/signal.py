@@ -52,6 +52,7 @@ class Action(Enum):
     CORE = "terminated with a core image"
     STOP = "stopped"
     IGNORE = "ignored"
+    CHECKPOINT = "saved to a file, which is not done here"
 
 
 def default_action(signal: int) -> Action:
@@ -80,7 +81,6 @@ _DEFAULTS: dict[int, Action] = {
             Signal.PROF,
             Signal.USR1,
             Signal.USR2,
-            Signal.CKPTEXIT,
         ),
         Action.TERMINATE,
     ),
@@ -99,6 +99,8 @@ _DEFAULTS: dict[int, Action] = {
         Action.CORE,
     ),
     **dict.fromkeys((Signal.STOP, Signal.TSTP, Signal.TTIN, Signal.TTOU), Action.STOP),
+    # In spite of its name and its entry in the original's table, the second does not end anybody.
+    **dict.fromkeys((Signal.CKPT, Signal.CKPTEXIT), Action.CHECKPOINT),
 }
 
 

@@ -1,5 +1,14 @@
 """<sys/socket.h>, <sys/un.h>, <netinet/in.h>, <netinet/tcp.h>: sockets and their addresses."""
 
+from ctypes import (
+    Array,
+    LittleEndianStructure,
+    c_int16,
+    c_int32,
+    c_ubyte,
+    c_uint32,
+    c_uint64,
+)
 from enum import IntEnum, IntFlag
 
 
@@ -102,4 +111,134 @@ class Shut(IntEnum):
 SOMAXCONN = 128
 SOMAXOPT_SIZE = 65536
 SOCK_MAXADDRLEN = 255
-SUN_PATH_MAX = 104
+SB_MAX = 209_715
+"""The most that SO_SNDBUF and SO_RCVBUF reserve (sb_max_adj)."""
+PIPSIZ = 57344
+"""What a stream socket has room for (also tcp_sendspace and tcp_recvspace)."""
+UNPDG_SENDSPACE = 2048
+UNPDG_RECVSPACE = 4096
+UDP_SENDSPACE = 9216
+UDP_RECVSPACE = 42080
+MCLBYTES = 2048
+MSIZE = 512
+"""What a piece of a message costs at least (struct mbuf)."""
+MLEN = 352
+"""What fits in one such piece: the longest control message."""
+HZ = 100
+"""Ticks a second, in which timeouts are kept."""
+TF_NODELAY = 0x4
+"""What TCP_NODELAY reads as when it is on."""
+LOCAL_PEERCRED = 1
+IP_TOS = 3
+IP_TTL = 4
+CMGROUP_MAX = 16
+
+
+class SockaddrIn(LittleEndianStructure):
+    """struct sockaddr_in.  Port and address are in network order."""
+
+    _fields_ = [
+        ("sin_len", c_ubyte),
+        ("sin_family", c_ubyte),
+        ("sin_port", c_ubyte * 2),
+        ("sin_addr", c_ubyte * 4),
+        ("sin_zero", c_ubyte * 8),
+    ]
+
+    sin_len: int
+    sin_family: int
+    sin_port: Array[c_ubyte]
+    sin_addr: Array[c_ubyte]
+
+
+class Linger(LittleEndianStructure):
+    _fields_ = [("l_onoff", c_int32), ("l_linger", c_int32)]
+
+    l_onoff: int
+    l_linger: int
+
+
+class Msghdr(LittleEndianStructure):
+    """struct msghdr: 48 bytes."""
+
+    _fields_ = [
+        ("msg_name", c_uint64),
+        ("msg_namelen", c_int32),
+        ("msg_padding1", c_uint32),
+        ("msg_iov", c_uint64),
+        ("msg_iovlen", c_uint32),
+        ("msg_padding2", c_uint32),
+        ("msg_control", c_uint64),
+        ("msg_controllen", c_int32),
+        ("msg_flags", c_int32),
+    ]
+
+    msg_name: int
+    msg_namelen: int
+    msg_iov: int
+    msg_iovlen: int
+    msg_control: int
+    msg_controllen: int
+    msg_flags: int
+
+
+class Cmsghdr(LittleEndianStructure):
+    _fields_ = [("cmsg_len", c_uint32), ("cmsg_level", c_int32), ("cmsg_type", c_int32)]
+
+    cmsg_len: int
+    cmsg_level: int
+    cmsg_type: int
+
+
+class Cmsgcred(LittleEndianStructure):
+    """Who has sent a message: the kernel fills it in."""
+
+    _fields_ = [
+        ("cmcred_pid", c_int32),
+        ("cmcred_uid", c_uint32),
+        ("cmcred_euid", c_uint32),
+        ("cmcred_gid", c_uint32),
+        ("cmcred_ngroups", c_int16),
+        ("cmcred_padding", c_int16),
+        ("cmcred_groups", c_uint32 * CMGROUP_MAX),
+    ]
+
+    cmcred_pid: int
+    cmcred_uid: int
+    cmcred_euid: int
+    cmcred_gid: int
+    cmcred_ngroups: int
+
+
+class SfHdtr(LittleEndianStructure):
+    """What sendfile sends before and after the file."""
+
+    _fields_ = [
+        ("headers", c_uint64),
+        ("hdr_cnt", c_uint32),
+        ("hdtr_padding1", c_uint32),
+        ("trailers", c_uint64),
+        ("trl_cnt", c_uint32),
+        ("hdtr_padding2", c_uint32),
+    ]
+
+    headers: int
+    hdr_cnt: int
+    trailers: int
+    trl_cnt: int
+
+
+MSG_NAMELEN_AT = 8
+MSG_CONTROLLEN_AT = 40
+MSG_FLAGS_AT = 44
+"""Where recvmsg stores results in a struct msghdr."""
+CMSGHDR_SIZE = 12
+SOCKADDR_IN_SIZE = 16
+SOCKADDR_HEADER = 2
+"""sa_len and sa_family."""
+SUN_NONAME = bytes((16, Af.UNIX)).ljust(16, b"\0")
+"""The address of a local socket without a name."""
+
+
+def cmsg_align(size: int) -> int:
+    return (size + 3) & ~3

@@ -8,9 +8,25 @@ from emu.abi.event import Ev, Evfilt, Note
 from emu.abi.fcntl import AT_FDCWD, FD_CLOEXEC, At, Fcntl, Io, Lock, Mode, Open, RecordLock, Seek
 from emu.abi.frames import TRAPFRAME_SIZE, VEXTFRAME_SIZE, Trapframe, Vextframe
 from emu.abi.ioctl import Ioctl
-from emu.abi.mman import Inherit, Madv, Map, Mincore, Ms, Prot
+from emu.abi.mman import Inherit, Madv, Map, Mcl, Mincore, Ms, Prot
+from emu.abi.poll import Poll
 from emu.abi.resource import RlimitKind
-from emu.abi.signal import SIG_DFL, SIG_IGN, SaFlag, SigHow, Signal, SsFlag
+from emu.abi.sigframe import McFpFormat, McOwnedFp, SigactionStruct, Siginfo, StackT
+from emu.abi.signal import (
+    SIG_DFL,
+    SIG_IGN,
+    BusCode,
+    FpeCode,
+    IllCode,
+    SaFlag,
+    SegvCode,
+    SigHow,
+    Signal,
+    SsFlag,
+    TrapCode,
+)
+from emu.abi.socket import Af, Level, Msg, Scm, Shut, So, Sock
+from emu.abi.structs import LwpParams
 from emu.abi.time import ClockId, Itimer
 from emu.abi.unistd import ExtExit, ExtExitWho, Rfork
 from emu.abi.versions import AbiVersion
@@ -36,11 +52,17 @@ _PREFIXES: dict[str, type[IntEnum] | type[IntFlag]] = {
     "MADV_": Madv,
     "INHERIT_": Inherit,
     "MS_": Ms,
+    "MCL_": Mcl,
     "MINCORE_": Mincore,
     "SIG": Signal,
     "SIG_": SigHow,
     "SA_": SaFlag,
     "SS_": SsFlag,
+    "ILL_": IllCode,
+    "FPE_": FpeCode,
+    "SEGV_": SegvCode,
+    "BUS_": BusCode,
+    "TRAP_": TrapCode,
     "T_": Trap,
     "VMSPACE_CTL_": VmspaceCtl,
     "PGEX_": Pgex,
@@ -57,9 +79,16 @@ _PREFIXES: dict[str, type[IntEnum] | type[IntFlag]] = {
     "EVFILT_": Evfilt,
     "EV_": Ev,
     "NOTE_": Note,
+    "POLL": Poll,
     "W": Wait,
     "RF": Rfork,
     "RLIMIT_": RlimitKind,
+    "AF_": Af,
+    "SOCK_": Sock,
+    "SO_": So,
+    "MSG_": Msg,
+    "SCM_": Scm,
+    "SHUT_": Shut,
     "": Ioctl,
 }
 
@@ -67,8 +96,8 @@ _PREFIXES: dict[str, type[IntEnum] | type[IntFlag]] = {
 def abi_symbols(abi: AbiVersion) -> dict[str, int]:
     """Return name → value of everything `abi` names.
 
-    VPTE_* have the version's values; TF_* and VEXT_* are byte offsets into the frames.  System
-    call numbers (SYS_*) are not here: the table of calls has them.
+    VPTE_* have the version's values; TF_*, VEXT_*, SF_* and so on are byte offsets into the
+    structures.  System call numbers (SYS_*) are not here: the table of calls has them.
     """
     return dict(_symbols(abi))
 
@@ -92,12 +121,17 @@ def _symbols(abi: AbiVersion) -> Iterator[tuple[str, int]]:
     yield "SIG_IGN", SIG_IGN
     yield "FD_CLOEXEC", FD_CLOEXEC
     yield "AT_FDCWD", AT_FDCWD & U32_MASK
+    yield "SOL_SOCKET", Level.SOCKET
     for name, *_ in Trapframe._fields_:
         yield f"TF_{name.upper()}", getattr(Trapframe, name).offset
     yield "TF_SIZE", TRAPFRAME_SIZE
     for name, *_ in Vextframe._fields_:
         yield f"VEXT_{name.upper()}", getattr(Vextframe, name).offset
     yield "VEXT_SIZE", VEXTFRAME_SIZE
+    yield from _signal_structures(abi)
+    for name, *_ in LwpParams._fields_:
+        yield f"LWP_{name.upper()}", getattr(LwpParams, name).offset
+    yield "LWP_PARAMS_SIZE", memoryview(LwpParams()).nbytes
     yield "PSL_USER", RFLAGS_USER
     yield "RFLAGS_USER", RFLAGS_USER
     yield "RFLAGS_SANITISE", RFLAGS_SANITISE
@@ -107,3 +141,23 @@ def _symbols(abi: AbiVersion) -> Iterator[tuple[str, int]]:
     yield "USER_MAX", abi.user_max
     yield "PAGE_SIZE", PAGE_SIZE
     yield "PAGE_SHIFT", PAGE_SHIFT
+
+
+def _signal_structures(abi: AbiVersion) -> Iterator[tuple[str, int]]:
+    """Yield the offsets of what signal handlers are given: SF_*, UC_*, MC_*, SI_*, and of what
+    sigaction(2) and sigaltstack(2) take."""
+    sigframe = abi.sigframe()
+    structures = (sigframe, sigframe.sf_uc, sigframe.sf_uc.uc_mcontext, Siginfo())
+    for structure in (*structures, SigactionStruct(), StackT()):
+        for name, *_ in structure._fields_:
+            if name[2] == "_":
+                yield name.upper(), getattr(type(structure), name).offset
+    for prefix, structure in zip(("SF", "UC", "MC", "SI"), structures, strict=True):
+        yield f"{prefix}_SIZE", memoryview(structure).nbytes
+    registers = type(sigframe.sf_uc.uc_mcontext).mc_frame.offset
+    for name, *_ in Trapframe._fields_:
+        yield f"MC_{name.upper()}", registers + getattr(Trapframe, name).offset
+    for fp in McFpFormat:
+        yield f"MC_FPFMT_{fp.name}", int(fp)
+    for owned in McOwnedFp:
+        yield f"MC_FPOWNED_{owned.name}", int(owned)

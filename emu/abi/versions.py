@@ -33,6 +33,11 @@ class AbiVersion:
     syscall_return: SyscallReturn
     sigframe: Sigframe
     mailbox: bool  # SA_MAILBOX exists
+    altstack_flags_checked: bool  # sigaltstack refuses flags it does not know
+    thread_stack_checked: bool  # lwp_create fails if there is no stack where it is said to be
+    continue_ends_sleeps: bool  # SIGCONT ends interruptible sleeps, as a wakeup would
+    zombies_can_be_killed: bool  # to send a signal to one that nobody has waited for is no error
+    ignored_children_vanish: bool  # SIG_IGN for SIGCHLD means SA_NOCLDWAIT
 
 
 ABI_2011 = AbiVersion(
@@ -50,6 +55,11 @@ ABI_2011 = AbiVersion(
     syscall_return=SyscallReturn.IRETQ,
     sigframe=Sigframe2011,
     mailbox=True,
+    altstack_flags_checked=False,
+    thread_stack_checked=False,
+    continue_ends_sleeps=False,
+    zombies_can_be_killed=False,
+    ignored_children_vanish=False,
 )
 
 ABI_2014 = AbiVersion(
@@ -67,6 +77,11 @@ ABI_2014 = AbiVersion(
     syscall_return=SyscallReturn.SYSRET,
     sigframe=Sigframe2014,
     mailbox=False,
+    altstack_flags_checked=True,
+    thread_stack_checked=True,
+    continue_ends_sleeps=True,
+    zombies_can_be_killed=True,
+    ignored_children_vanish=True,
 )
 
 ABI_2020 = AbiVersion(
@@ -84,6 +99,11 @@ ABI_2020 = AbiVersion(
     syscall_return=SyscallReturn.SYSRET_R10_CLEAR,
     sigframe=Sigframe2014,
     mailbox=False,
+    altstack_flags_checked=True,
+    thread_stack_checked=True,
+    continue_ends_sleeps=True,
+    zombies_can_be_killed=True,
+    ignored_children_vanish=True,
 )
 
 VERSIONS: Mapping[str, AbiVersion] = {abi.name: abi for abi in (ABI_2011, ABI_2014, ABI_2020)}

@@ -15,6 +15,21 @@ FP_INITIAL = (
 )
 
 
+TAGS = [sum(3 << 2 * i for i in range(8) if not byte >> i & 1) for byte in range(256)]
+"""The engine's tag word for each tag byte of an image: 3, two bits a register, where it is empty.
+
+FXSAVE keeps one bit a register, set unless it is empty.
+"""
+
+
+def abridged(tags: int) -> int:
+    """Return the tag byte of an image for the engine's tag word."""
+    used = ~(tags & tags >> 1) & 0x5555  # every other bit; the next lines bring them together
+    used = (used | used >> 1) & 0x3333
+    used = (used | used >> 2) & 0x0F0F
+    return (used | used >> 4) & 0xFF
+
+
 class FpState:
     """The FP registers of one engine, in the image of Intel SDM 1, table 10-2."""
 
@@ -38,14 +53,12 @@ class FpState:
 
     def save(self) -> bytes:
         reg_read_batch(*self._registers)
-        tags = self._tags.value
-        # FXSAVE keeps one bit a register, set unless its two-bit tag says empty.
-        self._image[4] = sum((tags >> 2 * i & 3 != 3) << i for i in range(8))
+        self._image[4] = abridged(self._tags.value)
         self._image[28:32] = _MXCSR_MASK
         return bytes(self._image)
 
     def restore(self, state: bytes) -> None:
         assert len(state) == FXSAVE_SIZE
         self._image[:] = state
-        self._tags.value = sum(3 << 2 * i for i in range(8) if not state[4] >> i & 1)
+        self._tags.value = TAGS[state[4]]
         reg_write_batch(*self._registers)

@@ -8,11 +8,13 @@ from emu.vm.phys import PhysicalMemory
 _ICEBP = 0xF1
 _PREFIXES = frozenset(b"\x26\x2e\x36\x3e\x64\x65\x66\x67\xf2\xf3") | frozenset(range(0x40, 0x50))
 _LONGEST_INSTRUCTION = 15
+_V = int(Pte.V)
+_FETCHABLE = int(Pte.V | Pte.U)
+_FETCHABLE_OR_NX = int(Pte.V | Pte.U | Pte.NX)
 
 
 def can_be_fetched(phys: PhysicalMemory, root: int, va: int) -> bool:
-    fetchable = Pte.V | Pte.U
-    return _walk(phys, root, va) & (fetchable | Pte.NX) == fetchable
+    return _walk(phys, root, va) & _FETCHABLE_OR_NX == _FETCHABLE
 
 
 def icebp_length(phys: PhysicalMemory, root: int, rip: int) -> int:
@@ -20,7 +22,7 @@ def icebp_length(phys: PhysicalMemory, root: int, rip: int) -> int:
     for length in range(1, _LONGEST_INSTRUCTION + 1):
         va = rip + length - 1
         entry = _walk(phys, root, va)
-        if not entry & Pte.V:
+        if not entry & _V:
             break
         byte = phys.page(entry & PTE_FRAME)[va & PAGE_MASK]
         if byte == _ICEBP:
@@ -45,6 +47,6 @@ def _walk(phys: PhysicalMemory, root: int, va: int) -> int:
     entry = root
     for shift in LEVEL_SHIFTS:
         entry = words[((entry & PTE_FRAME) >> 3) + (va >> shift) % PTES_PER_PAGE]
-        if not entry & Pte.V:
+        if not entry & _V:
             return 0
     return entry

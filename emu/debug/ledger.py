@@ -92,8 +92,8 @@ class Ledger:
         busiest = sorted(self._accounts.items(), key=lambda item: -item[1].calls)[:MOST_PROCESSES]
         for pid, account in sorted(busiest):
             yield (
-                f"process {pid} {account.name}: {account.calls:,} system calls, "
-                f"{account.faults:,} faults, {account.signals:,} signals, "
+                f"process {pid} {account.name}: system calls {account.calls:,}, "
+                f"faults {account.faults:,}, signals {account.signals:,}, "
                 f"{account.usage.user_ns / _SECOND:.3f} s"
             )
         if more := len(self._accounts) - len(busiest):

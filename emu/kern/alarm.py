@@ -49,6 +49,8 @@ class Alarm:
 
     def _run(self) -> None:
         while not self._closed:
+            # Until it is known how long this sleep will be, set() must wake us in any case.
+            self._sleeps_until = None
             deadline, fds = self._deadline, self._fds
             self._sleeps_until = deadline
             poll = select.poll()

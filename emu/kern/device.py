@@ -100,16 +100,10 @@ class RandomDevice(Device):
 
 
 class TerminalDevice(Device):
-    """/dev/tty: the controlling terminal, whichever that is when it is opened."""
+    """/dev/tty: to open it is to open the controlling terminal of whoever does so."""
 
-    def __init__(self, open_terminal: Callable[[int], File] | None) -> None:
+    def __init__(self) -> None:
         super().__init__(_CTTY, 0, 0o666)
-        self._open_terminal = open_terminal
-
-    def open(self, flags: int) -> File:
-        if self._open_terminal is None:
-            raise KernelError(Errno.ENXIO, "no controlling terminal")
-        return self._open_terminal(flags)
 
 
 class DescriptorDevice(Device):
@@ -121,7 +115,7 @@ class DescriptorDevice(Device):
 
 
 def devices(
-    random_bytes: Callable[[int], bytes], open_terminal: Callable[[int], File] | None
+    random_bytes: Callable[[int], bytes],
 ) -> Mapping[Names, Device]:
     """Return every device by its place in the tree."""
     result: dict[Names, Device] = {
@@ -129,7 +123,7 @@ def devices(
         (b"dev", b"random"): RandomDevice(3, random_bytes),
         (b"dev", b"urandom"): RandomDevice(4, random_bytes),
         (b"dev", b"zero"): ZeroDevice(),
-        (b"dev", b"tty"): TerminalDevice(open_terminal),
+        (b"dev", b"tty"): TerminalDevice(),
         (b"dev", b"stdin"): DescriptorDevice(0, _ROOT),
         (b"dev", b"stdout"): DescriptorDevice(1, _ROOT),
         (b"dev", b"stderr"): DescriptorDevice(2, _ROOT),

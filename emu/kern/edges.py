@@ -9,9 +9,9 @@ import select
 from collections.abc import Callable, Hashable
 from contextlib import suppress
 
-from emu.kern.sched import READABLE, Scheduler, Sleep, Watch
+from emu.kern.sched import READABLE, WRITABLE, Scheduler, Sleep, Watch
 
-_ALSO = select.EPOLLET | select.EPOLLRDHUP
+_FLAGS = {READABLE: select.EPOLLET | select.EPOLLRDHUP, WRITABLE: select.EPOLLET}
 
 
 class Edge:
@@ -62,7 +62,7 @@ class Edges:
             wanted[fd].append(edge)
         else:
             with suppress(PermissionError):
-                self._epolls[events][0].register(fd, events | _ALSO)
+                self._epolls[events][0].register(fd, events | _FLAGS[events])
             self._act(events)
             wanted[fd] = [edge]
 

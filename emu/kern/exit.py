@@ -2,14 +2,16 @@
 
 from emu.abi.errno import Errno, KernelError
 from emu.abi.event import Note
-from emu.abi.signal import SaFlag, Signal
+from emu.abi.signal import SIG_IGN, SaFlag, Signal
 from emu.abi.wait import WAIT_ANY, WAIT_MYPGRP, WCONTINUED_STATUS, Wait, exit_code, stop_code
+from emu.abi.x86 import U32_MASK
 from emu.kern import vkernel
+from emu.kern.pgrp import fixjobc, leave_group
 from emu.kern.proc import Lwp, Proc, Usage
 from emu.kern.sched import Blocking, Sleep
 from emu.kern.signal import ksignal, pgsignal
 
-_ALL_OPTIONS = Wait.NOHANG | Wait.UNTRACED | Wait.CONTINUED | Wait.LINUXCLONE
+_ALL_OPTIONS = int(Wait.NOHANG | Wait.UNTRACED | Wait.CONTINUED | Wait.LINUXCLONE)
 
 
 def exit1(proc: Proc, *, status: int = 0, signal: int = 0) -> None:
@@ -27,12 +29,18 @@ def exit1(proc: Proc, *, status: int = 0, signal: int = 0) -> None:
     kernel.sched.attention = True
     if proc is kernel.first:
         return
+    for peer in list(proc.peers):
+        exit1(peer, signal=Signal.KILL)
+    if proc.leader is not proc:
+        del proc.leader.peers[proc]
     kill_lwps(proc)
     release(proc)
     if proc.pgrp.session.leader is proc:
         _end_session(proc)
+    fixjobc(proc, proc.pgrp, entering=False)
     for child in list(proc.children):
         child.set_parent(None)
+        child.exit_signal = Signal.CHLD
         if not child.alive:
             reap(child)
     proc.notify(Note.EXIT, exit_code(proc.exit_status or 0, signal))
@@ -84,12 +92,14 @@ def _end_session(proc: Proc) -> None:
     if session.foreground is not None:
         pgsignal(proc.kernel.in_group(session.foreground.id), Signal.HUP)
         session.foreground = None
+    if session.tty is not None:
+        session.tty = session.tty.session = None
     session.leader = None
 
 
 def _tell_parent(proc: Proc) -> None:
     parent = proc.parent
-    if parent is not None and parent.sigacts.child_flags & SaFlag.NOCLDWAIT:
+    if parent is not None and _wants_no_children(parent):
         proc.set_parent(None)
         if not parent.children:
             proc.kernel.sched.wakeup(parent)
@@ -97,14 +107,22 @@ def _tell_parent(proc: Proc) -> None:
     if parent is None:
         reap(proc)
         return
-    ksignal(parent, Signal.CHLD)
+    ksignal(parent, proc.exit_signal)
     proc.kernel.sched.wakeup(parent)
+
+
+def _wants_no_children(proc: Proc) -> bool:
+    """Does nobody want to know how this process's children end?"""
+    if proc.sigacts.child_flags & SaFlag.NOCLDWAIT:
+        return True
+    ignored = proc.sigacts.get(Signal.CHLD).handler == SIG_IGN
+    return ignored and proc.kernel.abi.ignored_children_vanish
 
 
 def reap(proc: Proc) -> None:
     """Forget a process that has ended."""
     proc.set_parent(None)
-    proc.leave_group()
+    leave_group(proc)
     del proc.kernel.procs[proc.pid]
 
 
@@ -114,13 +132,13 @@ def kern_wait(lwp: Lwp, pid: int, options: int) -> Blocking[tuple[int, int, Usag
     The pid is 0 if there is none yet and WNOHANG is given.  Raise KernelError(ECHILD) if no child
     is meant.
     """
-    if options & ~_ALL_OPTIONS:
+    if options & U32_MASK & ~_ALL_OPTIONS:
         raise KernelError(Errno.EINVAL, f"options {options:#x}")
     parent = lwp.proc
     if pid == WAIT_MYPGRP:
         pid = -parent.pgrp.id
     while True:
-        meant = [] if options & Wait.LINUXCLONE else _children(parent, pid)
+        meant = _children(parent, pid, threads=bool(options & Wait.LINUXCLONE))
         for child in meant:
             if not child.alive:
                 return _reap_for(parent, child)
@@ -137,13 +155,17 @@ def kern_wait(lwp: Lwp, pid: int, options: int) -> Blocking[tuple[int, int, Usag
         yield Sleep((parent,))
 
 
-def _children(parent: Proc, pid: int) -> list[Proc]:
-    """Return the children that `pid` means, the youngest first."""
-    children = list(parent.children)
-    children.reverse()
-    if pid == WAIT_ANY:
-        return children
-    return [child for child in children if child.pid == pid or child.pgrp.id == -pid]
+def _children(parent: Proc, pid: int, *, threads: bool) -> list[Proc]:
+    """Return the children that `pid` means, the youngest first.
+
+    `threads` are those that rfork(RFLINUXTHPN) has made, which are waited for on their own.
+    """
+    return [
+        child
+        for child in reversed(parent.children)
+        if pid in (WAIT_ANY, child.pid, -child.pgrp.id)
+        and (child.exit_signal != Signal.CHLD) == threads
+    ]
 
 
 def _reap_for(parent: Proc, child: Proc) -> tuple[int, int, Usage]:

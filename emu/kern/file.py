@@ -72,6 +72,8 @@ class Node(Protocol):
     takes_uio: bool = False
     inherited: bool = True
     is_zero_device: bool = False
+    tty: Tty | None = None
+    """The terminal it is, if it is one."""
     filters: frozenset[int] = frozenset((Evfilt.READ, Evfilt.WRITE))
     watchers: tuple[Callable[[int], None], ...] = ()
 
@@ -362,6 +364,11 @@ class FileTable:
     def get(self, fd: int) -> File:
         return self._slot(fd).file
 
+    def terminal(self) -> Tty | None:
+        """Return the terminal among the standard files, if there is one."""
+        ttys = [self._slots[fd].file.node.tty for fd in range(3) if fd in self._slots]
+        return next((tty for tty in ttys if tty is not None), None)
+
     def close(self, fd: int) -> None:
         slot = self._slot(fd)
         del self._slots[fd]
@@ -440,23 +447,19 @@ class FileTable:
 def standard_files() -> FileTable:
     """Return a table with the emulator's own standard input, output and error."""
     table = FileTable()
+    ttys: dict[int, Tty] = {}  # the three are mostly one terminal
     for fd in range(3):
         try:
             access = fcntl.fcntl(fd, fcntl.F_GETFL) & os.O_ACCMODE
         except OSError:
             continue  # the host started the emulator without it: it is closed for the guest too
         flags = {os.O_RDONLY: Open.RDONLY, os.O_WRONLY: Open.WRONLY}.get(access, Open.RDWR)
-        table._slots[fd] = _Descriptor(File(Stream(fd), flags))
+        tty = None
+        if os.isatty(fd):
+            device = os.fstat(fd).st_rdev
+            tty = ttys[device] = ttys.get(device) or Tty(fd)
+        table._slots[fd] = _Descriptor(File(Stream(fd, tty), flags))
     return table
-
-
-def controlling_terminal(files: FileTable) -> Callable[[int], File] | None:
-    """Return what opens the terminal among the standard files, or None if there is none."""
-    for fd in range(3):
-        slot = files._slots.get(fd)
-        if slot is not None and isinstance(slot.file.node, Stream) and slot.file.node.is_terminal:
-            return slot.file.node.open
-    return None
 
 
 class Stream(Node):
@@ -468,23 +471,35 @@ class Stream(Node):
     signals = True
     waits = True
 
-    def __init__(self, fd: int) -> None:
+    def __init__(self, fd: int, tty: Tty | None = None) -> None:
+        self.tty = tty or (Tty(fd) if os.isatty(fd) else None)
         self.host_fd = fd
-        self._tty = Tty(fd) if os.isatty(fd) else None
-        self._opened_again = 0
         if not S_ISREG(os.fstat(fd).st_mode):
             self.piece = PIPE_BUF
+        if self.tty is not None:
+            self.tty.hold()
+            self.host_fd = self.tty.fd
+            if not self.tty.never_blocks:
+                self.piece = 1  # all that a terminal takes for certain
 
     def read(self, offset: int, size: int) -> bytes:
         with host_errors():
-            return os.read(self.host_fd, size)
+            try:
+                return os.read(self.host_fd, size)
+            except BlockingIOError:
+                if self.tty is not None and self.tty.patience() is not None:
+                    return b""
+                raise
 
     def write(self, offset: int, data: bytes) -> int:
         with host_errors():
-            return os.write(self.host_fd, data)
+            try:
+                return os.write(self.host_fd, data)
+            except BlockingIOError:
+                return 0
 
     def can_read(self) -> bool:
-        return self._is_ready(READABLE)
+        return self._is_ready(READABLE) or (self.tty is not None and self.tty.patience() == 0)
 
     def can_write(self) -> bool:
         return self._is_ready(WRITABLE)
@@ -501,14 +516,14 @@ class Stream(Node):
             data = input_pending(self.host_fd)
         except KernelError:
             data = 0  # /dev/null, for one
-        if self._tty is not None:
+        if self.tty is not None:
             # An end of file that was typed is one byte in the original.
             return Readiness(bool(found), max(data, 1) if found else 0, bool(found & _GONE))
         return Readiness(bool(found), data, bool(found) and (not data or bool(found & _GONE)))
 
     def output(self) -> Readiness:
         found = self._look(WRITABLE)
-        is_pipe = self._tty is None and self.piece == PIPE_BUF
+        is_pipe = self.tty is None and self.piece == PIPE_BUF
         room = PIPE_BUF if is_pipe and found == WRITABLE else 0
         return Readiness(bool(found), room, bool(found & _GONE))
 
@@ -525,7 +540,7 @@ class Stream(Node):
     def stat(self) -> Stat:
         with host_errors():
             result = host_stat(os.fstat(self.host_fd))
-        kind = Mode.FIFO if self._tty is None else Mode.CHR
+        kind = Mode.FIFO if self.tty is None else Mode.CHR
         result.st_mode = result.st_mode & ~Mode.FMT | kind
         result.st_size = 0
         return result
@@ -534,24 +549,13 @@ class Stream(Node):
         return input_pending(self.host_fd)
 
     def ioctl(self, com: int, data: bytearray) -> None:
-        if self._tty is None:
+        if self.tty is None:
             raise KernelError(Errno.ENOTTY, f"ioctl {com:#x}: not a terminal")
-        self._tty.ioctl(com, data)
-
-    @property
-    def is_terminal(self) -> bool:
-        return self._tty is not None
-
-    def open(self, flags: int) -> File:
-        """Return another open file on this stream."""
-        self._opened_again += 1
-        return File(self, flags)
+        self.tty.ioctl(com, data)
 
     def close(self, file: File) -> None:
-        if self._opened_again:
-            self._opened_again -= 1
-        elif self._tty is not None:
-            self._tty.close()
+        if self.tty is not None:
+            self.tty.drop()
 
 
 def host_stat(status: os.stat_result) -> Stat:

@@ -2,6 +2,9 @@
 
 from emu.abi.errno import Errno, KernelError
 from emu.abi.event import Note
+from emu.abi.frames import Trapframe
+from emu.abi.resource import RlimitKind
+from emu.abi.signal import Signal
 from emu.abi.unistd import Rfork
 from emu.abi.x86 import U64_MASK, Rflags
 from emu.kern.file import FileTable
@@ -10,6 +13,8 @@ from emu.kern.sched import Blocking, Sleep
 
 _REFUSED_NS = 500_000_000
 """How long a fork that exceeds the limit takes to fail; it keeps a fork bomb from exploding."""
+_FOR_ROOT = 10
+"""The last processes are kept for root."""
 
 
 def fork1(lwp: Lwp, flags: int) -> Blocking[Proc]:
@@ -20,8 +25,7 @@ def fork1(lwp: Lwp, flags: int) -> Blocking[Proc]:
     """
     check_flags(flags)
     parent, kernel = lwp.proc, lwp.proc.kernel
-    limits = kernel.limits
-    if len(kernel.procs) >= limits.procs or kernel.lwps >= limits.lwps:
+    if _too_many(parent):
         now = kernel.clock.monotonic_ns()
         yield Sleep((), now + _REFUSED_NS, interruptible=False)
         raise KernelError(Errno.EAGAIN, "too many processes")
@@ -33,17 +37,19 @@ def fork1(lwp: Lwp, flags: int) -> Blocking[Proc]:
         parent,
         name=parent.name,
         umask=parent.umask,
-        text_start=parent.text_start,
-        data_start=parent.data_start,
-        data_size=parent.data_size,
+        nice=parent.nice,
+        ucred=parent.ucred,
+        changed_ids=parent.changed_ids,
+        exit_signal=Signal.USR1 if flags & Rfork.LINUXTHPN else Signal.CHLD,
         vkernel=parent.vkernel.hold() if parent.vkernel is not None else None,
         rlimits=dict(parent.rlimits),
         sigacts=parent.sigacts if flags & Rfork.SIGSHARE else parent.sigacts.copy(),
     )
     child_lwp = lwp.fork(child)
-    frame = child_lwp.saved_frame()
-    frame.rax, frame.rdx = 0, 1
-    frame.rflags &= U64_MASK & ~Rflags.C
+    fork_return(child_lwp.saved_frame())
+    if flags & Rfork.THREAD:
+        child.leader = parent.leader
+        child.leader.peers[child] = None
     if flags & Rfork.NOWAIT:
         child.set_parent(None)
     child.parent_waits = bool(flags & Rfork.PPWAIT)
@@ -52,6 +58,12 @@ def fork1(lwp: Lwp, flags: int) -> Blocking[Proc]:
     while child.parent_waits:
         yield Sleep(((child, "ppwait"),), interruptible=False)
     return child
+
+
+def fork_return(frame: Trapframe) -> None:
+    """Have a new LWP see fork return 0, with 1 as the second result."""
+    frame.rax, frame.rdx = 0, 1
+    frame.rflags &= U64_MASK & ~Rflags.C
 
 
 def divorce(lwp: Lwp, flags: int) -> None:
@@ -72,6 +84,18 @@ def divorce(lwp: Lwp, flags: int) -> None:
 def check_flags(flags: int) -> None:
     if flags & Rfork.FDG and flags & Rfork.CFDG:
         raise KernelError(Errno.EINVAL, "RFFDG and RFCFDG")
+
+
+def _too_many(parent: Proc) -> bool:
+    kernel = parent.kernel
+    procs, limits = kernel.procs, kernel.limits
+    if len(procs) >= limits.procs or kernel.lwps >= limits.lwps:
+        return True
+    user = parent.ucred.ruid
+    if user == 0:
+        return False
+    own = sum(proc.ucred.ruid == user for proc in procs.values())
+    return len(procs) >= limits.procs - _FOR_ROOT or own >= parent.rlimits[RlimitKind.NPROC].cur
 
 
 def _files(proc: Proc, flags: int) -> FileTable:

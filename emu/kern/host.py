@@ -3,6 +3,7 @@
 import errno
 import os
 import stat
+import termios
 from types import TracebackType
 
 from emu.abi.errno import Errno, KernelError
@@ -33,6 +34,8 @@ class host_errors:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
+        if isinstance(error, termios.error):
+            error = OSError(*error.args)
         if isinstance(error, OSError):
             why = f"the host says: {error.strerror}"
             raise KernelError(guest_errno(error), why) from error

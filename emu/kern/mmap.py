@@ -60,6 +60,8 @@ def kern_mmap(
     max_prot = PROT_ALL if file is None else _file_rights(file, prot, flags)
     if space.map.full:
         raise KernelError(Errno.ENOMEM, "too many map entries")
+    if space is proc.vmspace and space.exceeds_limit(length):
+        raise KernelError(Errno.ENOMEM, "more than RLIMIT_VMEM")
     if flags & Map.SIZEALIGN and length & (length - 1):
         raise KernelError(Errno.EINVAL, "MAP_SIZEALIGN with a length that is no power of two")
     if not fixed:
@@ -92,8 +94,8 @@ def kern_mmap(
 
 def _hint(proc: Proc, addr: int) -> int:
     """Return where the search for room begins (vm_map_hint)."""
-    above_data = round_page(proc.data_start + MAX_DATA_SIZE)
-    if addr == 0 or round_page(proc.text_start) <= addr < above_data:
+    above_data = round_page(proc.vmspace.data_start + MAX_DATA_SIZE)
+    if addr == 0 or round_page(proc.vmspace.text_start) <= addr < above_data:
         return above_data
     return round_page(addr)
 

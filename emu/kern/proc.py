@@ -8,17 +8,21 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
 
+from emu.abi.errno import Errno, KernelError
 from emu.abi.frames import TRAPFRAME_SIZE, VEXTFRAME_SIZE, Trapframe, Vextframe
 from emu.abi.resource import Rlimit, RlimitKind, RtpType, default_rlimits
-from emu.abi.versions import AbiVersion
+from emu.abi.signal import Signal
+from emu.abi.versions import AbiVersion, SyscallReturn
 from emu.abi.x86 import U64_MASK, Rflags
 from emu.cpu.engine import CpuEngine
 from emu.kern.clock import Clock
 from emu.kern.edges import Edges
 from emu.kern.file import FileTable
+from emu.kern.rights import InFlight
 from emu.kern.sched import LwpState, Scheduler, Sleep
 from emu.kern.sigacts import AltStack, SigActs
 from emu.kern.tree import Tree
+from emu.kern.tty import Tty
 from emu.kern.vkernel import VkernelLwp, VkernelProc
 from emu.vm.phys import PhysicalMemory
 from emu.vm.vmspace import Vmspace
@@ -41,6 +45,41 @@ class Limits:
     """Of all processes together."""
     files: int = 1024
     """Descriptors of one process (RLIMIT_NOFILE)."""
+    rights: int = 1024
+    """Files in messages that nobody has received yet."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ucred:
+    """Who a process is (struct ucred).  Nothing of the host's permissions depends on it."""
+
+    uid: int = 0
+    """The effective user."""
+    ruid: int = 0
+    svuid: int = 0
+    groups: tuple[int, ...] = (0,)
+    """The effective group comes first."""
+    rgid: int = 0
+    svgid: int = 0
+
+    @property
+    def gid(self) -> int:
+        """The effective group."""
+        return self.groups[0]
+
+    @property
+    def is_root(self) -> bool:
+        return self.uid == 0
+
+    def check_root(self, what: str) -> None:
+        """Raise KernelError(EPERM) for anybody but root (priv_check_cred)."""
+        if not self.is_root:
+            raise KernelError(Errno.EPERM, f"{what} is for root")
+
+    def may_handle(self, other: "Ucred") -> bool:
+        """Is a process of `other` one's own to signal? (p_trespass)"""
+        mine, theirs = {self.uid, self.ruid}, {other.uid, other.ruid}
+        return self.is_root or not mine.isdisjoint(theirs)
 
 
 @dataclass(slots=True, eq=False)
@@ -49,8 +88,10 @@ class Session:
 
     sid: int
     leader: "Proc | None"
+    tty: Tty | None = None
+    """The controlling terminal."""
     foreground: "Pgrp | None" = None
-    """The group that the terminal's signals go to, if the session has a terminal."""
+    """The group that the terminal's signals go to."""
     login: bytes = b"root"
 
 
@@ -61,15 +102,14 @@ class Pgrp:
     id: int
     session: Session
     members: "dict[Proc, None]" = field(default_factory=dict)
+    jobc: int = 0
+    """Members whose parent is in the session, but in another group, and so could continue them."""
 
     @property
     def orphaned(self) -> bool:
-        """Is there nobody outside the group, but in its session, who could continue it?"""
-        return not any(
-            proc.parent is not None
-            and proc.parent.pgrp is not self
-            and proc.parent.pgrp.session is self.session
-            for proc in self.members
+        """Could nobody outside continue it?  For the first process the user's shell could."""
+        return self.jobc == 0 and not any(
+            proc.kernel.job_control and proc is proc.kernel.first for proc in self.members
         )
 
 
@@ -101,9 +141,15 @@ class Kernel:
     """vm.vkernel_enable: may processes become virtual kernels?"""
     vmspace_io: bool = False
     """Do vmspace_pread and vmspace_pwrite what they promise? (--ext vmspace-io)"""
+    net: bool = False
+    """May programs use sockets of the host's loopback network? (--net loopback)"""
     ncpu: int = 1
     limits: Limits = field(default_factory=Limits)
     signal_observers: list[SignalObserver] = field(default_factory=list)
+    job_control: bool = False
+    """The first process is a job of a shell of the host, which continues it once it has stopped."""
+    on_arm: Callable[[], None] | None = None
+    """Called once, at the first arm()."""
     sched: Scheduler = field(init=False)
     edges: Edges = field(init=False)
     procs: "dict[int, Proc]" = field(init=False, default_factory=dict)
@@ -111,6 +157,11 @@ class Kernel:
     pgrps: dict[int, Pgrp] = field(init=False, default_factory=dict)
     lwps: int = field(init=False, default=0)
     """LWPs of all processes."""
+    rights: InFlight = field(init=False)
+    socket_names: dict[bytes, bytes] = field(init=False, default_factory=dict)
+    """The guest's addresses of local sockets, by the names the host has for them."""
+    net_refused: bool = field(init=False, default=False)
+    """The user has been told that a guest wanted a network."""
     first: "Proc | None" = field(init=False, default=None)
     """The process that was started from outside; the machine ends with it."""
     event_timers: int = field(init=False, default=0)
@@ -120,6 +171,12 @@ class Kernel:
     def __post_init__(self) -> None:
         self.sched = Scheduler(self.clock)
         self.edges = Edges(self.sched)
+        self.rights = InFlight(self.limits.rights)
+        self.phys.on_copy = self._page_copied
+
+    def _page_copied(self, pa: int) -> None:
+        """Whoever sleeps on the page may be somebody to whom it does not belong any more."""
+        self.sched.wakeup(("page", pa))
 
     def new_pid(self) -> int:
         """Return a number that names no process, group or session."""
@@ -129,6 +186,18 @@ class Kernel:
             self._next_pid = pid + 1 if pid < PID_MAX else FIRST_PID
             if pid not in self.procs and pid not in self.pgrps and pid not in taken:
                 return pid
+
+    def find(self, pid: int) -> "Proc | None":
+        """Return the process `pid`, unless it has exited (pfind)."""
+        proc = self.procs.get(pid)
+        return proc if proc is not None and proc.alive else None
+
+    def arm(self, cpu: CpuEngine) -> None:
+        """A signal from outside may no longer be the end of the guest: it must be interruptible."""
+        cpu.arm()
+        if self.on_arm is not None:
+            on_arm, self.on_arm = self.on_arm, None
+            on_arm()
 
     def observe_signal(
         self, proc: "Proc", lwp: "Lwp | None", signal: int, event: SignalEvent
@@ -150,14 +219,12 @@ class Usage:
     voluntary_switches: int = 0
     involuntary_switches: int = 0
     signals: int = 0
-    minor_faults: int = 0
 
     def add(self, other: "Usage") -> None:
         self.user_ns += other.user_ns
         self.voluntary_switches += other.voluntary_switches
         self.involuntary_switches += other.involuntary_switches
         self.signals += other.signals
-        self.minor_faults += other.minor_faults
 
 
 @dataclass(slots=True, eq=False)
@@ -169,10 +236,12 @@ class Proc:
     """None stands for init."""
     name: str = ""
     umask: int = 0o022
-    text_start: int = 0
-    data_start: int = 0
-    """Where mmap's hint and the break are counted from (abi 6.9, 6.10)."""
-    data_size: int = 0
+    nice: int = 0
+    ucred: Ucred = field(default_factory=Ucred)
+    changed_ids: bool = False
+    """Its ids have changed since it executed its program (P_SUGID)."""
+    exit_signal: int = Signal.CHLD
+    """What the parent gets at the end (p_sigparent)."""
     vkernel: VkernelProc | None = None
     rlimits: dict[int, Rlimit] = field(default_factory=default_rlimits)
     sigacts: SigActs = field(default_factory=SigActs)
@@ -195,9 +264,16 @@ class Proc:
     continued: bool = field(init=False, default=False)
     parent_waits: bool = field(init=False, default=False)
     """The parent sleeps in vfork until this process exits or executes a program (P_PPWAIT)."""
+    controlled: bool = field(init=False, default=True)
+    """The session's controlling terminal, if any, is the process's (P_CONTROLT)."""
     executed: bool = field(init=False, default=False)
     """The process has executed a program since it was forked (P_EXEC)."""
-    nice: int = 0
+    leader: "Proc" = field(init=False)
+    """Whose end is the process's own: rfork(RFTHREAD) passes it on.  Mostly the process itself."""
+    peers: "dict[Proc, None]" = field(init=False, default_factory=dict)
+    """The others that end with this one."""
+    over_cpu_limit: bool = field(init=False, default=False)
+    """SIGXCPU was sent (P_XCPU)."""
     usage: Usage = field(init=False, default_factory=Usage)
     children_usage: Usage = field(init=False, default_factory=Usage)
     watchers: "list[Callable[[int, int], None]]" = field(init=False, default_factory=list)
@@ -212,15 +288,19 @@ class Proc:
         kernel = self.kernel
         self.pid = kernel.new_pid()
         kernel.procs[self.pid] = self
+        self.leader = self
         if self.parent is None:
             self.rlimits[RlimitKind.NOFILE] = Rlimit(kernel.limits.files, kernel.limits.files)
             self.files.limit = kernel.limits.files
             self.rlimits[RlimitKind.NPROC] = Rlimit(kernel.limits.procs, kernel.limits.procs)
             self.pgrp = Pgrp(self.pid, Session(self.pid, self))
             self.pgrp.session.foreground = self.pgrp
+            if tty := self.files.terminal():
+                self.pgrp.session.tty, tty.session = tty, self.pgrp.session
             kernel.pgrps[self.pid] = self.pgrp
         else:
             self.pgrp = self.parent.pgrp
+            self.controlled = self.parent.controlled
             self.parent.children[self] = None
         self.pgrp.members[self] = None
         if kernel.first is None:
@@ -241,31 +321,6 @@ class Proc:
         tid = self._next_tid
         self._next_tid += 1
         return tid
-
-    def enter_group(self, pgid: int) -> None:
-        """Move to the group `pgid`, which is made, in the same session, if it does not exist."""
-        pgrp = self.kernel.pgrps.get(pgid)
-        if pgrp is None:
-            pgrp = self.kernel.pgrps[pgid] = Pgrp(pgid, self.pgrp.session)
-        if pgrp is not self.pgrp:
-            self.leave_group()
-            self.pgrp = pgrp
-            pgrp.members[self] = None
-
-    def new_session(self) -> None:
-        """Become the leader of a new session without a terminal, and of its only group."""
-        self.leave_group()
-        self.pgrp = self.kernel.pgrps[self.pid] = Pgrp(self.pid, Session(self.pid, self))
-        self.pgrp.members[self] = None
-
-    def leave_group(self) -> None:
-        """Leave the group, which goes with its last member."""
-        pgrp = self.pgrp
-        del pgrp.members[self]
-        if not pgrp.members:
-            del self.kernel.pgrps[pgrp.id]
-            if pgrp.session.foreground is pgrp:
-                pgrp.session.foreground = None
 
     def notify(self, note: int, data: int = 0) -> None:
         """Tell whoever watches this process (KNOTE on p_klist)."""
@@ -318,6 +373,10 @@ class Lwp:
     altstack: AltStack = field(default_factory=AltStack)
     fault: tuple[int, int, str] = (0, 0, "")
     """The last signal that this LWP's own code caused: number, code, explanation."""
+    posted: tuple[int, int] = (0, 0)
+    """Number and code of the last one that had to wait (lwp_sig, lwp_code)."""
+    returns_fast: bool = False
+    """It is on its way back from a system call, but not there yet: see return_fast()."""
     rtprio: tuple[int, int] = (RtpType.NORMAL, 0)
     """Type and priority; only remembered."""
     cpus: frozenset[int] = frozenset()
@@ -349,10 +408,11 @@ class Lwp:
     def fork(self, proc: Proc) -> "Lwp":
         """Return a new LWP of `proc` with this one's registers, which are the live ones.
 
-        It inherits the signal mask and the alternate stack, and is in no vmspace (lwp_fork).
+        It inherits the signal mask, the signals that are pending for this LWP alone and the
+        alternate stack, and is in no vmspace (lwp_fork).
         """
         child = Lwp(proc, self.cpu)
-        child.sigmask = self.sigmask
+        child.sigmask, child.pending = self.sigmask, self.pending
         child.altstack = self.altstack.copy()
         child.rtprio, child.cpus = self.rtprio, self.cpus
         child.save()
@@ -406,3 +466,12 @@ class Lwp:
         frame = self.frame
         frame.rax = errno
         frame.rflags |= _CARRY
+
+    def return_fast(self) -> None:
+        """Leave the registers as the fast way back of later versions does."""
+        self.returns_fast = False
+        frame = self.frame
+        frame.rcx = frame.rip
+        frame.r11 = frame.rflags
+        if self.proc.kernel.abi.syscall_return is SyscallReturn.SYSRET_R10_CLEAR:
+            frame.r10 = 0

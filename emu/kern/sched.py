@@ -20,6 +20,7 @@ import select
 import socket
 from collections import deque
 from collections.abc import Callable, Generator, Hashable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from enum import Enum
 from itertools import count
@@ -58,7 +59,10 @@ class Sleep:
     """Descriptors of the host, each with the poll events that end the sleep."""
     interruptible: bool = True
     """May a signal break it? (PCATCH)"""
+    begun: bool = field(init=False, default=False)
     timed_out: bool = field(init=False, default=False)
+    broken: bool = field(init=False, default=False)
+    """A signal has come while the process was stopped."""
     _callout: "Callout | None" = field(init=False, default=None)
     _watches: "list[Watch]" = field(init=False, default_factory=list)
 
@@ -215,6 +219,7 @@ class Scheduler:
             self._end_sleep(lwp)
         lwp.state = LwpState.GONE
         if self.current is lwp:
+            self.charge()
             self.current = None
         self.attention = True
 
@@ -243,8 +248,9 @@ class Scheduler:
         waiting = list(self._sleeping.get(channel, ()))[:limit]
         for lwp in waiting:
             self.set_runnable(lwp)
-        for action in list(self._listeners.get(channel, ())):
-            action()
+        if self._listeners:
+            for action in list(self._listeners.get(channel, ())):
+                action()
         return len(waiting)
 
     def listen(self, channel: Hashable, action: Callable[[], None]) -> None:
@@ -314,10 +320,15 @@ class Scheduler:
 
         That is for a callout, the end of a slice, or a timer that counts CPU time.
         """
-        moments = [self.next_callout(), self._slice_end]
-        if self.current is not None and (due := self.current.proc.cpu_due) is not None:
-            moments.append(self._charged_until + due - self.current.proc.usage.user_ns)
-        return min((moment for moment in moments if moment is not None), default=None)
+        deadline, end, current = self.next_callout(), self._slice_end, self.current
+        if deadline is None or (end is not None and end < deadline):
+            deadline = end
+        if current is not None and current.proc.cpu_due is not None:
+            left = current.proc.cpu_due - current.proc.usage.user_ns
+            end = self._charged_until + left
+            if deadline is None or end < deadline:
+                deadline = end
+        return deadline
 
     # Descriptors of the host
 
@@ -363,8 +374,9 @@ class Scheduler:
         self._act(ready)
 
     def wake(self) -> None:
-        """End idle(), now or the next time.  Any thread may call it."""
-        self._wake_writer.send(b"!")
+        """End idle(), now or the next time.  Any thread may call it, even too late."""
+        with suppress(OSError):
+            self._wake_writer.send(b"!")
 
     def _act(self, ready: list[tuple[int, int]]) -> bool:
         found = False

@@ -9,7 +9,7 @@ from contextlib import suppress
 from emu.abi.errno import Errno, KernelError
 from emu.abi.event import Note
 from emu.abi.exec import PS_STRINGS_SIZE
-from emu.abi.sigframe import RED_ZONE, McFpFormat, McOwnedFp, sigcode
+from emu.abi.sigframe import RED_ZONE, SIGCODE_SIZE, McFpFormat, McOwnedFp
 from emu.abi.signal import (
     SIG_DFL,
     SIG_IGN,
@@ -25,8 +25,8 @@ from emu.abi.x86 import RFLAGS_USERCHANGE, U64_MASK, USER_CS, USER_SS, Pgex, Rfl
 from emu.kern import vkernel
 from emu.kern.exit import exit1
 from emu.kern.proc import Lwp, SignalEvent
-from emu.kern.sched import LwpState, Restart
-from emu.kern.sigacts import ALL, STOP_SIGNALS, TTY_STOP_SIGNALS, UNMASKABLE, SigAction, bit, lowest
+from emu.kern.sched import LwpState, Restart, Sleep
+from emu.kern.sigacts import STOP_SIGNALS, TTY_STOP_SIGNALS, UNMASKABLE, SigAction, bit, lowest
 from emu.kern.signal import lwpsignal, proc_stop
 
 _MAILBOX = int(Pgex.MAILBOX)
@@ -34,6 +34,19 @@ _MXCSR_AT = 24
 _MXCSR_BITS = 0xFFBF
 _FXSAVE_SIZE = 512
 _RPL = 3
+
+# Plain integers: members of an IntFlag are slow, and to invert one leaves out the bits that have
+# no name.
+_RESTART = int(SaFlag.RESTART)
+_RESETHAND = int(SaFlag.RESETHAND)
+_NODEFER = int(SaFlag.NODEFER)
+_SIGINFO = int(SaFlag.SIGINFO)
+_SA_ONSTACK = int(SaFlag.ONSTACK)
+_SA_MAILBOX = int(SaFlag.MAILBOX)
+_SS_ONSTACK = int(SsFlag.ONSTACK)
+_NO_T_D = U64_MASK & ~int(Rflags.T | Rflags.D)
+_NO_VM = U64_MASK & ~int(Rflags.VM)
+_NOT_A_PROGRAMS = U64_MASK & ~int(RFLAGS_USERCHANGE | Rflags.RF)
 
 
 def trapsignal(lwp: Lwp, signal: int, code: int, why: str) -> None:
@@ -46,8 +59,9 @@ def trapsignal(lwp: Lwp, signal: int, code: int, why: str) -> None:
     _leave_vmspace(lwp)
     member = bit(signal)
     if lwp.proc.sigacts.caught & member and not lwp.sigmask & member:
-        _handler(lwp, signal)
+        _handler(lwp, signal, lwp.sigmask, code)
     else:
+        lwp.posted = (signal, code)
         lwpsignal(lwp.proc, lwp, signal)
 
 
@@ -55,6 +69,9 @@ def userret(lwp: Lwp) -> None:
     """Take the signals that are pending, until there are none or the LWP cannot go on."""
     while lwp.state is LwpState.RUNNING and lwp.proc.alive and (signal := cursig(lwp)):
         postsig(lwp, signal)
+    if lwp.returns_fast and lwp.state is LwpState.RUNNING:
+        lwp.return_fast()
+        lwp.cpu.load()
 
 
 def cursig(lwp: Lwp) -> int:
@@ -81,11 +98,6 @@ def cursig(lwp: Lwp) -> int:
     return 0
 
 
-def signalled(lwp: Lwp) -> bool:
-    """Is there a reason not to fall asleep, or to look at the signals before going on?"""
-    return bool(_deliverable(lwp)) or lwp.proc.mailbox
-
-
 def _deliverable(lwp: Lwp) -> int:
     pending = (lwp.pending | lwp.proc.pending) & ~lwp.sigmask
     # A child that its parent waits for in vfork does not stop.
@@ -100,10 +112,16 @@ def postsig(lwp: Lwp, signal: int) -> None:
     action = lwp.proc.sigacts.get(signal)
     if action.handler == SIG_DFL:
         sigexit(lwp, signal)
-    elif action.flags & SaFlag.MAILBOX and lwp.proc.kernel.abi.mailbox:
+    elif action.flags & _SA_MAILBOX:
         _mail(lwp, signal, action)
     else:
-        _handler(lwp, signal)
+        mask = lwp.sigmask if lwp.suspended_mask is None else lwp.suspended_mask
+        lwp.suspended_mask = None
+        code = 0
+        if lwp.posted[0] == signal:
+            code = lwp.posted[1]
+            lwp.posted = (0, 0)
+        _handler(lwp, signal, mask, code)
 
 
 def sigexit(lwp: Lwp, signal: int) -> None:
@@ -119,20 +137,37 @@ def sigexit(lwp: Lwp, signal: int) -> None:
     exit1(proc, signal=signal)
 
 
-def interruption(lwp: Lwp, *, entering: bool) -> None:
-    """Raise what breaks a sleep: KernelError(EINTR) or Restart (tsleep).
+def tsleep(lwp: Lwp, sleep: Sleep) -> bool | None:
+    """Fall asleep or, if that was before, tell how the sleep ended: False for its deadline.
 
-    A signal in its mailbox comes first, but not where the sleep is only being entered.
+    Return None while there is nothing to tell: the LWP sleeps, or its process is stopped.
+    Raise KernelError(EINTR) or Restart if a signal breaks the sleep.  One that is in its mailbox
+    does so too, and is forgotten at the end of any sleep.
     """
     proc = lwp.proc
+    if not sleep.begun:
+        sleep.begun = True
+        signal = cursig(lwp) if sleep.interruptible else 0
+        if proc.stopped and lwp.state is LwpState.STOPPED:
+            return None  # the sleep is over once the process goes on
+        if not signal and not (proc.mailbox and sleep.interruptible):
+            proc.kernel.sched.sleep(lwp, sleep)
+            return None
+    elif sleep.timed_out or not sleep.interruptible:
+        proc.mailbox = False
+        return not sleep.timed_out
+    else:
+        signal = 0 if proc.mailbox else cursig(lwp)
+        if lwp.state is LwpState.STOPPED:
+            return None
     mailbox, proc.mailbox = proc.mailbox, False
-    signal = 0 if mailbox and not entering else cursig(lwp)
     if signal:
-        if proc.sigacts.get(signal).flags & SaFlag.RESTART:
+        if proc.sigacts.get(signal).flags & _RESTART:
             raise Restart
         raise KernelError(Errno.EINTR, f"signal {signal}")
     if mailbox:
         raise KernelError(Errno.EINTR, "a signal is in its mailbox")
+    return True
 
 
 def _take(lwp: Lwp, signal: int) -> None:
@@ -151,29 +186,27 @@ def _mail(lwp: Lwp, signal: int, action: SigAction) -> None:
     """Put the signal's number into the program's mailbox (SA_MAILBOX)."""
     proc = lwp.proc
     proc.kernel.observe_signal(proc, lwp, signal, SignalEvent.MAILBOX)
-    if action.flags & SaFlag.RESETHAND:
+    if action.flags & _RESETHAND:
         proc.sigacts.reset(signal)
     with suppress(KernelError):  # nobody is told of a bad address
         proc.vmspace.copyout(action.handler, signal.to_bytes(4, "little"))
     proc.mailbox = True
 
 
-def _handler(lwp: Lwp, signal: int) -> None:
-    """Have the program's handler called."""
+def _handler(lwp: Lwp, signal: int, mask: int, code: int) -> None:
+    """Have the program's handler called, and `mask` restored after it."""
     proc = lwp.proc
     proc.kernel.observe_signal(proc, lwp, signal, SignalEvent.HANDLER)
     action = proc.sigacts.get(signal)
-    if action.flags & SaFlag.RESETHAND:
+    if action.flags & _RESETHAND:
         proc.sigacts.reset(signal)
-    mask = lwp.sigmask if lwp.suspended_mask is None else lwp.suspended_mask
-    lwp.suspended_mask = None
     lwp.sigmask |= action.mask
-    if not action.flags & SaFlag.NODEFER:
+    if not action.flags & _NODEFER:
         lwp.sigmask |= bit(signal)
     proc.usage.signals += 1
-    number, code, _ = lwp.fault
-    lwp.fault = (0, 0, "")
-    _sendsig(lwp, action, signal, mask, code if number == signal else 0)
+    if lwp.fault[0] == signal:
+        lwp.fault = (0, 0, "")
+    _sendsig(lwp, action, signal, mask, code)
 
 
 def _sendsig(lwp: Lwp, action: SigAction, signal: int, mask: int, code: int) -> None:
@@ -190,22 +223,23 @@ def _sendsig(lwp: Lwp, action: SigAction, signal: int, mask: int, code: int) -> 
     mcontext = ucontext.uc_mcontext
     mcontext.mc_onstack = altstack.in_use
     mcontext.mc_frame = frame
-    mcontext.mc_len = len(bytes(mcontext))
+    mcontext.mc_len = memoryview(mcontext).nbytes
     if proc.mailbox:
         mcontext.mc_frame.xflags |= _MAILBOX
     mcontext.mc_fpformat = McFpFormat.XMM
     mcontext.mc_ownedfp = McOwnedFp.FPU
     mcontext.mc_fpregs[:_FXSAVE_SIZE] = lwp.cpu.fp_save()
-    if altstack.enabled and not altstack.in_use and action.flags & SaFlag.ONSTACK:
+    if altstack.enabled and not altstack.in_use and action.flags & _SA_ONSTACK:
         stack = altstack.sp + altstack.size
-        altstack.flags |= SsFlag.ONSTACK
+        altstack.flags |= _SS_ONSTACK
     else:
         stack = frame.rsp - RED_ZONE
-    at = (stack - len(bytes(sigframe))) & ~15 & U64_MASK
+    image = memoryview(sigframe).cast("B")
+    at = (stack - len(image)) & ~15 & U64_MASK
     frame.rdi = signal
     frame.rdx = at + abi.sigframe.sf_uc.offset
     frame.rcx = frame.addr
-    if action.flags & SaFlag.SIGINFO:
+    if action.flags & _SIGINFO:
         frame.rsi = at + abi.sigframe.sf_si.offset
         siginfo = sigframe.sf_si
         siginfo.si_signo = signal
@@ -214,7 +248,7 @@ def _sendsig(lwp: Lwp, action: SigAction, signal: int, mask: int, code: int) -> 
     else:
         frame.rsi = code
     try:
-        proc.vmspace.copyout(at, bytes(sigframe))
+        proc.vmspace.copyout(at, image)
     except KernelError as refusal:
         lwp.fault = (
             Signal.ILL,
@@ -224,11 +258,14 @@ def _sendsig(lwp: Lwp, action: SigAction, signal: int, mask: int, code: int) -> 
         sigexit(lwp, Signal.ILL)
         return
     frame.rsp = at
-    frame.rip = abi.user_max - PS_STRINGS_SIZE - len(sigcode(abi.sigframe))
-    frame.rflags &= ~(Rflags.T | Rflags.D)
+    frame.rip = abi.user_max - PS_STRINGS_SIZE - SIGCODE_SIZE
+    frame.rflags &= _NO_T_D
     frame.cs, frame.ss = USER_CS, USER_SS
-    lwp.cpu.fp_reset()
-    lwp.cpu.load()
+    lwp.returns_fast = False
+    cpu = lwp.cpu
+    cpu.fp_trap = False
+    cpu.fp_reset()
+    cpu.load()
 
 
 def sigreturn(lwp: Lwp, ucontext_at: int) -> None:
@@ -242,8 +279,7 @@ def sigreturn(lwp: Lwp, ucontext_at: int) -> None:
     ucontext = proc.vmspace.copyin_struct(ucontext_at, kind)
     mcontext = ucontext.uc_mcontext
     new = mcontext.mc_frame
-    new_flags = new.rflags & ~Rflags.VM
-    if (new_flags ^ lwp.frame.rflags) & ~(RFLAGS_USERCHANGE | Rflags.RF) & U64_MASK:
+    if (new.rflags & _NO_VM ^ lwp.frame.rflags) & _NOT_A_PROGRAMS:
         raise KernelError(Errno.EINVAL, f"flags {new.rflags:#x}")
     if new.cs & _RPL != _RPL:
         trapsignal(
@@ -255,22 +291,39 @@ def sigreturn(lwp: Lwp, ucontext_at: int) -> None:
         raise KernelError(Errno.EINVAL, f"selector {new.cs:#x}")
     lwp.frame_bytes[:] = bytes(new)
     if mcontext.mc_ownedfp == McOwnedFp.NONE:
+        lwp.cpu.fp_trap = False
         lwp.cpu.fp_reset()
     elif mcontext.mc_ownedfp in (McOwnedFp.FPU, McOwnedFp.PCB):
-        lwp.cpu.fp_restore(_sane_fp(bytearray(mcontext.mc_fpregs[:_FXSAVE_SIZE])))
+        _fp_restore(lwp, bytearray(mcontext.mc_fpregs[:_FXSAVE_SIZE]))
     if new.xflags & _MAILBOX and abi.mailbox:
         proc.mailbox = True
     if mcontext.mc_onstack & 1:
-        lwp.altstack.flags |= SsFlag.ONSTACK
+        lwp.altstack.flags |= _SS_ONSTACK
     else:
-        lwp.altstack.flags &= ~SsFlag.ONSTACK
-    lwp.sigmask = int.from_bytes(bytes(ucontext.uc_sigmask), "little") & ALL & ~UNMASKABLE
-    proc.kernel.sched.attention = True
+        lwp.altstack.flags &= ~_SS_ONSTACK
+    lwp.sigmask = int.from_bytes(bytes(ucontext.uc_sigmask), "little") & ~UNMASKABLE
+    if (lwp.pending | proc.pending) & ~lwp.sigmask:
+        proc.kernel.sched.attention = True
     lwp.cpu.load()
 
 
-def _sane_fp(state: bytearray) -> bytes:
-    """Return an FXSAVE image without the MXCSR bits that do not exist."""
-    mxcsr = int.from_bytes(state[_MXCSR_AT : _MXCSR_AT + 4], "little") & _MXCSR_BITS
-    state[_MXCSR_AT : _MXCSR_AT + 4] = mxcsr.to_bytes(4, "little")
-    return bytes(state)
+def _fp_restore(lwp: Lwp, state: bytearray) -> None:
+    """Load an FXSAVE image from a program.  MXCSR bits that do not exist are left out.
+
+    Using such a state is punished: see fp_trap() (npxpop).
+    """
+    mxcsr = int.from_bytes(state[_MXCSR_AT : _MXCSR_AT + 4], "little")
+    state[_MXCSR_AT : _MXCSR_AT + 4] = (mxcsr & _MXCSR_BITS).to_bytes(4, "little")
+    lwp.cpu.fp_restore(bytes(state))
+    lwp.cpu.fp_trap = mxcsr & ~_MXCSR_BITS != 0
+
+
+def fp_trap(lwp: Lwp) -> None:
+    """The LWP uses an FP state that sigreturn has loaded with a wrong MXCSR: SIGFPE (npxdna)."""
+    lwp.cpu.fp_trap = False
+    lwp.fault = (
+        Signal.FPE,
+        0,
+        "in its own vmspace: sigreturn with MXCSR bits that do not exist",
+    )
+    lwpsignal(lwp.proc, lwp, Signal.FPE)

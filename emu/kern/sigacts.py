@@ -15,6 +15,7 @@ from emu.abi.signal import (
     SsFlag,
     default_action,
 )
+from emu.abi.versions import AbiVersion
 
 ALL = (1 << SIG_MAX) - 1
 
@@ -48,11 +49,12 @@ class SigAction:
     """What to do about one signal (struct sigaction)."""
 
     handler: int = SIG_DFL
-    flags: int = SaFlag.RESTART
+    flags: int = int(SaFlag.RESTART)
     mask: int = 0
 
 
 _DEFAULT = SigAction()
+_ONSTACK = int(SsFlag.ONSTACK)
 
 
 @dataclass(slots=True, eq=False)
@@ -86,13 +88,17 @@ class SigActs:
         self.actions[signal] = replace(self.get(signal), handler=SIG_DFL)
         self._classify(signal)
 
-    def reset_for_exec(self) -> int:
+    def reset_for_exec(self, abi: AbiVersion) -> int:
         """Forget the handlers; return the signals that are now ignored (execsigs)."""
         was_caught = self.caught
         while self.caught:
             self.reset(lowest(self.caught))
-        self.child_flags &= ~SaFlag.NOCLDWAIT
-        return was_caught & self.ignored
+        child = self.get(Signal.CHLD)
+        if child.flags & SaFlag.NOCLDWAIT:
+            self.set(Signal.CHLD, replace(child, flags=child.flags & ~SaFlag.NOCLDWAIT))
+        if abi.ignored_children_vanish and child.handler == SIG_IGN:
+            self.reset(Signal.CHLD)
+        return was_caught & (self.ignored | bit(Signal.CONT))
 
     def _classify(self, signal: int) -> None:
         handler, member = self.get(signal).handler, bit(signal)
@@ -114,13 +120,13 @@ class AltStack:
 
     sp: int = 0
     size: int = 0
-    flags: int = 0
-
+    flags: int = int(SsFlag.DISABLE)
+    """As last set, DISABLE included: it does not say whether the stack is enabled now."""
     enabled: bool = False
 
     @property
     def in_use(self) -> bool:
-        return bool(self.flags & SsFlag.ONSTACK)
+        return bool(self.flags & _ONSTACK)
 
     def copy(self) -> "AltStack":
         return replace(self)

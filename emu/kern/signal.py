@@ -37,23 +37,28 @@ def lwpsignal(proc: Proc, lwp: Lwp | None, signal: int) -> None:
         return
     default = not proc.sigacts.caught & member
     stops = bool(STOP_SIGNALS & member)
+    # What waits at an LWP stays there, here and below, as in the original.
     if signal == Signal.CONT:
-        forget(proc, STOP_SIGNALS)
+        proc.pending &= ~STOP_SIGNALS
     if stops:
         if default and TTY_STOP_SIGNALS & member and proc.pgrp.orphaned:
             return
         proc.pending &= ~_CONT
         proc.continued = False
     if proc.stopped:
-        if signal == Signal.CONT:
+        _leave_pending(proc, lwp, member)
+        if signal == Signal.KILL:
+            proc_unstop(proc)
+        elif signal == Signal.CONT:
+            if default:
+                proc.pending &= ~member
             _continue(proc)
             if default:
                 return
-        elif signal == Signal.KILL:
-            proc_unstop(proc)
         else:
-            if not stops:
-                _leave_pending(proc, lwp, member)
+            if stops:
+                proc.pending &= ~member
+            _break_sleep_later(lwp if lwp is not None else _find_lwp(proc, member))
             return
     target = lwp if lwp is not None else _find_lwp(proc, member)
     if target is None:
@@ -74,6 +79,13 @@ def _leave_pending(proc: Proc, lwp: Lwp | None, member: int) -> None:
         lwp.pending |= member
     else:
         proc.pending |= member
+
+
+def _break_sleep_later(lwp: Lwp | None) -> None:
+    """Have the signal break the LWP's sleep once the process goes on (LWP_BREAKTSLEEP)."""
+    if lwp is not None and lwp.state is LwpState.SLEEPING:
+        assert lwp.sleep is not None
+        lwp.sleep.broken = lwp.sleep.interruptible
 
 
 def _find_lwp(proc: Proc, member: int) -> Lwp | None:
@@ -129,13 +141,19 @@ def proc_stop(proc: Proc, signal: int) -> None:
 
 
 def proc_unstop(proc: Proc) -> None:
-    """Let the LWPs go on.  Those asleep wake up and look again at what they wait for."""
+    """Let the LWPs go on.  Those asleep sleep on, unless a signal has come meanwhile."""
     if not proc.stopped:
         return
     proc.stopped = False
-    sched = proc.kernel.sched
-    for lwp in list(proc.lwps.values()):
-        sched.set_runnable(lwp)
+    sched, abi = proc.kernel.sched, proc.kernel.abi
+    for lwp in proc.lwps.values():
+        sleep = lwp.sleep
+        if (
+            lwp.state is LwpState.STOPPED
+            or (sleep is not None and sleep.broken)
+            or (sleep is not None and sleep.interruptible and abi.continue_ends_sleeps)
+        ):
+            sched.set_runnable(lwp)
 
 
 def _continue(proc: Proc) -> None:

@@ -1,7 +1,7 @@
 """Kernel variables by name (sys/kern/kern_sysctl.c; the variables are kern_mib.c's and others').
 
 Everything is read-only but vm.vkernel_enable; where the original lets root write, so as to set a
-limit or a host name, there is nothing here to be set.  Guests run as root.
+limit or a host name, there is nothing here to be set.
 """
 
 from bisect import bisect_right
@@ -14,7 +14,6 @@ from emu.abi.structs import Timespec
 from emu.abi.sysctl import OID_AUTO_FIRST, Ctl, CtlFlag, CtlType, Hw, Kern, SysctlMeta
 from emu.abi.x86 import PAGE_SIZE, U32_MASK
 from emu.kern.clock import CPUTIMER_FREQ
-from emu.kern.file import MAX_FILES
 from emu.kern.proc import Proc
 
 Oid = tuple[int, ...]
@@ -68,8 +67,10 @@ def read(proc: Proc, oid: Oid, new: bytes | None) -> bytes:
     """
     variable = _VARIABLES.get(oid)
     if variable is not None:
-        if new is not None and variable.write is None:
-            raise KernelError(Errno.EPERM, f"{variable.name} is read-only")
+        if new is not None:
+            if variable.write is None:
+                raise KernelError(Errno.EPERM, f"{variable.name} is read-only")
+            proc.ucred.check_root(f"setting {variable.name}")
         return variable.encode(proc)
     if oid[:2] == _NAME2OID:
         if len(oid) > 2:
@@ -175,8 +176,9 @@ VARIABLES = (
     Variable("kern.osrelease", Kern.OSRELEASE, STRING, lambda proc: proc.kernel.abi.osrelease),
     Variable("kern.osrevision", Kern.OSREV, INT, 200708),
     Variable("kern.version", Kern.VERSION, STRING, _version),
-    Variable("kern.maxproc", Kern.MAXPROC, INT, 1),
-    Variable("kern.maxfiles", Kern.MAXFILES, INT, MAX_FILES),
+    Variable("kern.maxproc", Kern.MAXPROC, INT, lambda proc: proc.kernel.limits.procs),
+    Variable("kern.maxfiles", Kern.MAXFILES, INT,
+             lambda proc: proc.kernel.limits.files * proc.kernel.limits.procs),
     Variable("kern.argmax", Kern.ARGMAX, INT, 262144),
     Variable("kern.securelevel", Kern.SECURELVL, INT, -1),
     Variable("kern.hostname", Kern.HOSTNAME, STRING, "vkemu"),
@@ -190,8 +192,10 @@ VARIABLES = (
     Variable("kern.domainname", Kern.NISDOMAINNAME, STRING, ""),
     Variable("kern.osreldate", Kern.OSRELDATE, INT, lambda proc: proc.kernel.abi.osreldate),
     Variable("kern.bootfile", Kern.BOOTFILE, STRING, "/kernel"),
-    Variable("kern.maxfilesperproc", Kern.MAXFILESPERPROC, INT, MAX_FILES),
-    Variable("kern.maxprocperuid", Kern.MAXPROCPERUID, INT, 1),
+    Variable("kern.maxfilesperproc", Kern.MAXFILESPERPROC, INT,
+             lambda proc: proc.kernel.limits.files),
+    Variable("kern.maxprocperuid", Kern.MAXPROCPERUID, INT,
+             lambda proc: proc.kernel.limits.procs),
     Variable("kern.ps_strings", Kern.PS_STRINGS, ULONG,
              lambda proc: proc.kernel.abi.user_max - PS_STRINGS_SIZE),
     Variable("kern.usrstack", Kern.USRSTACK, ULONG, lambda proc: proc.kernel.abi.user_max),

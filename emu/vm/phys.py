@@ -102,6 +102,8 @@ class PhysicalMemory:
         """The word every root table has in slot 511: the engine's own supervisor pages."""
         self.on_map: Callable[[int, int, int], None] = _ignore_map
         self.on_unmap: Callable[[int, int], None] = _ignore_unmap
+        self.on_copy: Callable[[int], None] = _ignore_copy
+        """Called with a page that was copied because somebody wrote to it."""
         self._next = PAGE_SIZE  # frame 0 stays unused: no valid table or page is at address 0
         self._free: list[int] = []
         self._regions: list[Region] = []
@@ -155,6 +157,7 @@ class PhysicalMemory:
 
     def copy_page(self, source: int, target: int) -> None:
         self.page(target)[:] = self.page(source)
+        self.on_copy(source)
 
     def read_u64(self, pa: int) -> int:
         if pa < self.size:
@@ -219,6 +222,10 @@ _NORESERVE = getattr(mmap, "MAP_NORESERVE", 0)
 
 def _ignore_map(base: int, address: int, size: int) -> None:
     """No engine is attached."""
+
+
+def _ignore_copy(pa: int) -> None:
+    """Nobody waits for it."""
 
 
 def _ignore_unmap(base: int, size: int) -> None:

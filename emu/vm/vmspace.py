@@ -29,7 +29,12 @@ from emu.vm.vm_object import AnonymousObject, KernReturn, VmFaultError, VmObject
 STACK_STEP = 128 << 10
 """A stack is mapped, and grows, in steps of this many bytes (sgrowsiz)."""
 
+STACK_SIZE = 512 << 20
+"""How far a process's stack may grow, down from the end of its space (maxssiz)."""
+
 S = TypeVar("S", bound=Structure)
+
+_NO_LIMIT = (1 << 63) - 1
 
 _READ = int(Prot.READ)
 _WRITE = int(Prot.WRITE)
@@ -46,10 +51,15 @@ class Vmspace:
         "_abi",
         "_grows",
         "_phys",
+        "data_size",
+        "data_start",
         "map",
         "pmap",
         "readable",
         "refs",
+        "size_limit",
+        "stack_limit",
+        "text_start",
         "user_max",
         "writable",
     )
@@ -61,6 +71,12 @@ class Vmspace:
         self.refs = 1
         """Processes that share the space."""
         self.user_max = abi.user_max
+        self.text_start = 0
+        self.data_start = 0
+        """Where mmap's hint and the break are counted from (abi 6.9, 6.10)."""
+        self.data_size = 0
+        self.stack_limit = self.size_limit = _NO_LIMIT
+        """RLIMIT_STACK and RLIMIT_VMEM of the process, or of the last of several that set it."""
         self.map = VmMap(abi.user_max)
         self.pmap = Pmap(phys)
         self.readable = self.pmap.readable
@@ -72,7 +88,9 @@ class Vmspace:
 
     def fresh(self) -> "Vmspace":
         """Return a new, empty space for a process's next program."""
-        return Vmspace(self._phys, self._abi, grows=True)
+        fresh = Vmspace(self._phys, self._abi, grows=True)
+        fresh.stack_limit, fresh.size_limit = self.stack_limit, self.size_limit
+        return fresh
 
     def fork(self) -> "Vmspace":
         """Return a space for a child: each mapping shared, copied when written, or left out.
@@ -80,6 +98,9 @@ class Vmspace:
         Raise KernelError(ENOMEM), with nothing changed, if there is no frame for it.
         """
         child = Vmspace(self._phys, self._abi, grows=self._grows)
+        child.text_start, child.data_start = self.text_start, self.data_start
+        child.data_size = self.data_size
+        child.stack_limit, child.size_limit = self.stack_limit, self.size_limit
         child.map = self.map.fork()
         for entry in self.map:
             if entry.inherit == Inherit.COPY and entry.prot & _WRITE:
@@ -116,10 +137,16 @@ class Vmspace:
     def _grow_stack(self, va: int) -> None:
         """Extend the stack above `va` down to it, if there is one (vm_map_growstack)."""
         entry = self.map.above(va)
-        if entry is None or va < entry.start - entry.stack_reserve:
+        if entry is None:
             return
-        grown = min(-(-(entry.start - va) // STACK_STEP) * STACK_STEP, entry.stack_reserve)
-        start = entry.start - grown
+        lowest = entry.start - entry.stack_reserve
+        if va >= self.user_max - STACK_SIZE:
+            lowest = max(lowest, round_page(self.user_max - self.stack_limit))
+        if va < lowest:
+            return
+        start = max(entry.start - -(-(entry.start - va) // STACK_STEP) * STACK_STEP, lowest)
+        if self.exceeds_limit(entry.start - start):
+            return
         below = self.map.overlapping(start, entry.start)
         if below:
             start = below[-1].end
@@ -132,6 +159,13 @@ class Vmspace:
                 stack_reserve=reserve,
             )
         )
+
+    def exceeds_limit(self, more: int) -> bool:
+        """Would `more` bytes of mappings be more than RLIMIT_VMEM allows?"""
+        limit = self.size_limit
+        if limit == _NO_LIMIT:
+            return False
+        return sum(entry.end - entry.start for entry in self.map) + more > limit
 
     # Access by the kernel
 

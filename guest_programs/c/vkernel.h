@@ -89,6 +89,25 @@ typedef struct mcontext mcontext_t;	/* mc_frame: what the handler has interrupte
 typedef struct ucontext ucontext_t;
 typedef struct sigaltstack stack_t;
 
+/* The call whose second result matters: one end of the pipe is in rax, one in rdx. */
+static inline long
+sys_pipe(int ends[2])
+{
+	long result = SYS_pipe, other;
+
+	__asm__ volatile(
+	    "syscall\n\t"
+	    "jnc 1f\n\t"
+	    "neg %0\n"
+	    "1:"
+	    : "+a"(result), "=d"(other)
+	    :
+	    : "rcx", "r8", "r9", "r10", "r11", "cc", "memory" VK_SSE_CLOBBERS);
+	ends[0] = result;
+	ends[1] = other;
+	return (result < 0 ? result : 0);
+}
+
 /* What a page-table entry says that lets a guest read, or read and write. */
 #ifdef VPTE_RW
 #define PTE_R VPTE_V		/* since 2013 what is valid can be read */

@@ -7,6 +7,11 @@
     mov r15, rax
     SYSCALL SYS_write, r15, program, program_end - program
     CHECK_OK 2
+    SYSCALL SYS_execve, path, arguments, 0
+    CHECK_ERRNO 3, ERRNO_ETXTBSY
+    SYSCALL SYS_close, r15
+    SYSCALL SYS_open, path, O_RDONLY
+    CHECK_EQ 3, rax, r15
     SYSCALL SYS_fcntl, r15, F_SETFD, FD_CLOEXEC
     CHECK_OK 3
     SYSCALL SYS_open, other, O_RDWR + O_CREAT, 0600
