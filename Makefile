@@ -1,7 +1,7 @@
 # Everything happens in .venv, which is made when first needed.
 
 .DEFAULT_GOAL := help
-.PHONY: help install run guests c-guests test lint types check clean
+.PHONY: help install run guests c-guests test lint types check stress clean
 PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/.installed
@@ -40,6 +40,10 @@ types: $(TESTING)
 check:     ## Run the tests.
 check: $(TESTING)
 	$(BIN)/pytest
+
+stress:    ## Run the stress tests for a minute each.
+stress: $(TESTING)
+	$(BIN)/pytest --stress 60 tests/test_stress.py tests/test_fuzz.py tests/test_fuzz_machine.py
 
 clean:     ## Remove what the other targets made.
 	rm -rf .venv build .pytest_cache .mypy_cache .ruff_cache .hypothesis .benchmarks

@@ -33,11 +33,14 @@ from emu.abi.sigframe import (
     Ucontext2011,
     Ucontext2014,
 )
+from emu.abi.socket import Cmsgcred, Cmsghdr, Linger, Msghdr, SfHdtr, SockaddrIn
 from emu.abi.structs import (
     Flock,
     Iovec,
     Itimerval,
+    Kevent,
     LwpParams,
+    Pollfd,
     Stat,
     Statfs,
     Statvfs,
@@ -58,6 +61,8 @@ _STRUCTURES: _Structures = {
     Timespec: "timespec",
     Timeval: "timeval",
     Itimerval: "itimerval",
+    Kevent: "kevent",
+    Pollfd: "pollfd",
     Iovec: "iovec",
     Stat: "stat",
     Statfs: "statfs",
@@ -65,6 +70,12 @@ _STRUCTURES: _Structures = {
     Flock: "flock",
     Winsize: "winsize",
     Termios: "termios",
+    SockaddrIn: "sockaddr_in",
+    Linger: "linger",
+    Msghdr: "msghdr",
+    Cmsghdr: "cmsghdr",
+    Cmsgcred: "cmsgcred",
+    SfHdtr: "sf_hdtr",
     RlimitStruct: "rlimit",
     Rusage: "rusage",
     Rtprio: "rtprio",
@@ -99,6 +110,9 @@ _SCALARS: dict[type[Any], str] = {
 # To the kernel a pointer is a number; to C it is not.
 _POINTERS = {
     "iovec": {"iov_base"},
+    "kevent": {"udata"},
+    "msghdr": {"msg_name", "msg_iov", "msg_control"},
+    "sf_hdtr": {"headers", "trailers"},
     "lwp_params": {"func", "arg", "stack", "tid1", "tid2"},
     "tls_info": {"base"},
     "sigaction": {"sa_handler"},
@@ -149,7 +163,8 @@ def _defines(symbols: dict[str, int]) -> Iterator[str]:
         if stem != group:
             group = stem
             yield ""
-        yield f"#define {name} {value if value < 10 or name.startswith(_COUNTED) else hex(value)}"
+        text = str(value) if value < 10 or name.startswith(_COUNTED) else hex(value)
+        yield f"#define {name} {text if value >= 0 else f'({text})'}"
 
 
 def _struct(structure: type[Structure], structures: _Structures) -> Iterator[str]:

@@ -31,6 +31,7 @@ _USAGE_ERROR = 2
 _INTERRUPTED = 130
 _NOTHING_FOLLOWS = object()  # the command has a process of its own, which ends with it
 _PIPE_WIDTH = 200
+_STDERR = 2
 
 
 class Number(click.ParamType[int]):
@@ -240,6 +241,8 @@ def run(
     for variable in env:
         if "=" not in variable:
             _fail(f"--env {variable}: say NAME=VALUE")
+    files = standard_files()
+    _occupy_standard_descriptors()
     with ExitStack() as stack:
         write = _line_writer(trace_file, stack)
         phys = PhysicalMemory(memory)
@@ -265,7 +268,7 @@ def run(
         try:
             engine = UnicornEngine(phys)
             space = Vmspace(phys, version, grows=True)
-            lwp = Lwp(Proc(kernel, space, standard_files(), name=program.name), engine)
+            lwp = Lwp(Proc(kernel, space, files, name=program.name), engine)
             options = LoadOptions(load_addr=load_addr, entry=entry, bss=bss)
             argv = [os.fsencode(program), *map(os.fsencode, args)]
             loaded = load(lwp.proc, image, argv, [os.fsencode(each) for each in env], options)
@@ -435,20 +438,44 @@ def _observe(
     return report
 
 
+def _occupy_standard_descriptors() -> None:
+    """Those that were closed must not become files of ours: libraries may write to them."""
+    while (fd := os.open(os.devnull, os.O_RDWR)) <= _STDERR:
+        pass
+    os.close(fd)
+
+
 def _line_writer(path: Path | None, stack: ExitStack) -> Callable[[str], None]:
     """Return what writes a line to `path`, or to standard error."""
-    if path is None:
-        return lambda line: click.echo(line, err=True)
-    try:
-        file = stack.enter_context(path.open("w", encoding="utf-8"))
-    except OSError as error:
-        _fail(f"{path}: {error.strerror}")
-    return lambda line: print(line, file=file)
+    fd, name = _STDERR, "standard error"
+    if path is not None:
+        name = str(path)
+        try:
+            file = stack.enter_context(path.open("wb"))
+        except OSError as error:
+            _fail(f"{path}: {error.strerror}")
+        fd = file.fileno()
+
+    def write(line: str) -> None:
+        try:
+            _write_line(fd, line)
+        except OSError as error:
+            _fail(f"{name}: {error.strerror}")
+
+    return write
 
 
 def _tell(line: str) -> None:
-    with suppress(OSError):  # the terminal may have hung up
-        click.echo(f"vkemu: {line}", err=True)
+    """Say it, if anybody can hear it; the run goes on."""
+    with suppress(OSError):
+        _write_line(_STDERR, f"vkemu: {line}")
+
+
+def _write_line(fd: int, line: str) -> None:
+    # Not through Python's own streams: what they cannot write they try again at exit.
+    data = f"{line}\n".encode()
+    while data:
+        data = data[os.write(fd, data) :]
 
 
 def _fail(reason: str) -> NoReturn:

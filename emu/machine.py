@@ -55,7 +55,7 @@ class Machine:
         self._torn = False  # the kernel was broken off in the middle of something
         self._signals: deque[tuple[Signal, float]] = deque()  # with the time of each
         self._impatience = Impatience()
-        self._alarm: Alarm | None = None
+        self._alarm = Alarm(lwp.cpu.kick)
         self._poll_due = False
         self._due: float = 0  # when the virtual clock has something to do
 
@@ -172,11 +172,10 @@ class Machine:
             self._due = float("inf") if deadline is None else deadline
             engine.budget = blocks
             return
-        if deadline is None and not watched and self._alarm is None:
-            return
-        if self._alarm is None:
+        if not self._alarm.used:
+            if deadline is None and not watched:
+                return
             engine.arm()
-            self._alarm = Alarm(engine.kick)
         self._alarm.set(deadline, watched)
 
     # The world outside
@@ -234,8 +233,7 @@ class Machine:
         """Let go of everything: terminal, processes, memory, files, the alarm."""
         if self.terminal is not None:
             self.terminal.restore()
-        if self._alarm is not None:
-            self._alarm.close()
+        self._alarm.close()
         for proc in list(self.kernel.procs.values()):
             if self._torn:
                 proc.files.drop()

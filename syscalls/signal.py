@@ -59,7 +59,7 @@ def sigprocmask(lwp: Lwp, how: SigHowArg, set: Ptr, oset: Ptr) -> None:
     """Change the LWP's mask, and store what it was; either pointer may be NULL."""
     old = lwp.sigmask
     if set:
-        members = _get_set(lwp, set)
+        members = get_set(lwp, set)
         match how:
             case SigHow.BLOCK:
                 new = old | members & ~UNMASKABLE
@@ -69,7 +69,7 @@ def sigprocmask(lwp: Lwp, how: SigHowArg, set: Ptr, oset: Ptr) -> None:
                 new = members & ~UNMASKABLE
             case _:
                 raise KernelError(Errno.EINVAL, f"how {how}")
-        _set_mask(lwp, new)
+        set_mask(lwp, new)
     if oset:
         _put_set(lwp, oset, old)
 
@@ -83,9 +83,9 @@ def sigsuspend(lwp: Lwp, sigmask: Ptr) -> Blocking[NoReturn]:
 
     The old mask comes back after the handler.
     """
-    members = _get_set(lwp, sigmask)
+    members = get_set(lwp, sigmask)
     lwp.suspended_mask = lwp.sigmask
-    _set_mask(lwp, members & ~UNMASKABLE)
+    set_mask(lwp, members & ~UNMASKABLE)
     try:
         while True:
             yield Sleep((lwp.proc.sigacts,))
@@ -98,11 +98,11 @@ def sigtimedwait(lwp: Lwp, set: Ptr, info: Ptr, timeout: Ptr) -> Blocking[int]:
     limit = None
     if timeout:
         limit = lwp.vmspace.copyin_struct(timeout, Timespec)
-    return (yield from _wait(lwp, _get_set(lwp, set), info, limit))
+    return (yield from _wait(lwp, get_set(lwp, set), info, limit))
 
 
 def sigwaitinfo(lwp: Lwp, set: Ptr, info: Ptr) -> Blocking[int]:
-    return (yield from _wait(lwp, _get_set(lwp, set), info, None))
+    return (yield from _wait(lwp, get_set(lwp, set), info, None))
 
 
 def _wait(lwp: Lwp, members: int, info: int, limit: Timespec | None) -> Blocking[int]:
@@ -254,7 +254,7 @@ def _may_signal(sender: Proc, proc: Proc, signal: int) -> bool:
     )
 
 
-def _get_set(lwp: Lwp, at: int) -> int:
+def get_set(lwp: Lwp, at: int) -> int:
     return int.from_bytes(lwp.vmspace.copyin(at, SIGSET_SIZE), "little") & ALL
 
 
@@ -262,7 +262,7 @@ def _put_set(lwp: Lwp, at: int, members: int) -> None:
     lwp.vmspace.copyout(at, members.to_bytes(SIGSET_SIZE, "little"))
 
 
-def _set_mask(lwp: Lwp, mask: int) -> None:
+def set_mask(lwp: Lwp, mask: int) -> None:
     """Replace the mask; what is pending may have to be looked at, or may have to wait."""
     if mask:
         lwp.proc.kernel.arm(lwp.cpu)

@@ -5,7 +5,7 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -41,6 +41,9 @@ for _number in (signal.SIGINT, signal.SIGQUIT, signal.SIGTERM, signal.SIGHUP):
     if signal.getsignal(_number) is signal.SIG_IGN:
         signal.signal(_number, signal.SIG_DFL)
 
+DEFAULT_STRESS = 1.0
+LONG = "VKEMU_LONG_FUZZ"
+
 MEMORY = 64 << 20
 LOAD_ADDRESS = 0x400000
 # A shell starts what it runs in the background with these ignored, and so would be our guests.
@@ -65,6 +68,8 @@ class Booted:
         net: bool = False,
         limit: int | None = None,
         clock: Clock | None = None,
+        argv: Sequence[bytes] = (b"test",),
+        files: FileTable | None = None,
     ) -> None:
         self.told: list[str] = []
         phys = PhysicalMemory(memory)
@@ -79,10 +84,10 @@ class Booted:
             net=net,
         )
         engine = UnicornEngine(phys)
-        proc = Proc(kernel, Vmspace(phys, abi, grows=True), FileTable())
+        proc = Proc(kernel, Vmspace(phys, abi, grows=True), files or FileTable())
         self.lwp = Lwp(proc, engine)
         code = source if isinstance(source, bytes) else assembled(source, abi)
-        image = load(proc, code, [b"test"], options=LoadOptions(load_addr=LOAD_ADDRESS))
+        image = load(proc, code, argv, options=LoadOptions(load_addr=LOAD_ADDRESS))
         exec_setregs(self.lwp, image)
         self.machine = Machine(self.lwp)
 
@@ -124,6 +129,33 @@ def step(lwp: Lwp) -> None:
     trap.handle(lwp, lwp.cpu.run(lwp.vmspace.pmap.cr3))
     lwp.cpu.store()
     userret(lwp)
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--stress",
+        type=float,
+        default=DEFAULT_STRESS,
+        metavar="SECONDS",
+        help="how long each stress test runs",
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if config.getoption("--stress") > DEFAULT_STRESS:
+        os.environ[LONG] = "yes"
+
+
+def bounded(examples: int) -> settings:
+    """Settings for a fuzz test: always the same examples, or many more if it is to be stress."""
+    if LONG in os.environ:
+        return settings(max_examples=20 * examples, deadline=None, database=None)
+    return settings(max_examples=examples, deadline=None, database=None, derandomize=True)
+
+
+@pytest.fixture
+def stress_seconds(request: pytest.FixtureRequest) -> float:
+    return float(request.config.getoption("--stress"))
 
 
 @pytest.fixture

@@ -1,5 +1,6 @@
 """Guests in C: compiled as the project compiles them, run, and what they print."""
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -130,6 +131,26 @@ def test_tinyvk_gives_its_guest_each_page_when_it_is_touched(guest: Guest) -> No
         "[vk] 0x12000: accessed\n"
         "[vk] 0x13000: never needed\n"
     )
+
+
+def test_taskvk_shares_two_cpus_among_tasks_that_never_give_way(guest: Guest) -> None:
+    lines = guest("taskvk", options=("--clock", "virtual")).splitlines()
+    results, how = zip(*(line.split("; ") for line in lines[:-1]), strict=True)
+    assert results == (
+        "spinner      would go on for ever",
+        "counter      would go on for ever",
+        "primes       exited with 5133",
+        "more primes  exited with 6057",
+        "series       exited with 13881901432",
+        "more series  exited with 1644932400",
+        "trespasser   killed by trap 12 at address 0xdead0000",
+    )
+    assert lines[-1] == "the counter has counted"
+    counts = [tuple(map(int, re.findall(r"\d+", text))) for text in how]
+    interruptions, loads = zip(*counts, strict=True)
+    assert all(interruptions[:6])
+    assert interruptions[6] == 0
+    assert [count > 0 for count in loads] == [False] * 4 + [True] * 2 + [False]
 
 
 @pytest.mark.usefixtures("c_compiler")

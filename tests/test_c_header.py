@@ -32,7 +32,7 @@ def compiled(folder: Path, source: str, abi: AbiVersion = ABI_2011) -> str:
 
 @pytest.mark.parametrize("abi", VERSIONS.values(), ids=VERSIONS)
 def test_every_symbol_of_the_assembler_is_defined_once_with_its_value(abi: AbiVersion) -> None:
-    found = re.findall(r"^#define (\w+) (\w+)$", c_header(abi), re.MULTILINE)
+    found = re.findall(r"^#define (\w+) \(?(-?\w+)\)?$", c_header(abi), re.MULTILINE)
     defined = {name: int(value, 0) for name, value in found}
     assert len(found) == len(defined)
     assert defined == {**abi_symbols(abi), **SYMBOLS}
@@ -44,7 +44,9 @@ def test_numbers_are_written_as_they_are_read() -> None:
         "#define SYS_vmspace_ctl 488",
         "#define ERRNO_EOPNOTSUPP 45",
         "#define MAP_VPAGETABLE 0x2000",
+        "#define EVFILT_TIMER (-7)",
         "#define VPTE_R 4",
+        "#define EVFILT_READ (-1)",
         "#define VPTE_FRAME 0xffffffffff000",
     ):
         assert line in lines
@@ -75,6 +77,8 @@ SIZES = {
     "timespec": 16,
     "timeval": 16,
     "itimerval": 32,
+    "kevent": 32,
+    "pollfd": 8,
     "iovec": 16,
     "stat": 128,
     "statfs": 320,
@@ -82,6 +86,12 @@ SIZES = {
     "flock": 24,
     "winsize": 8,
     "termios": 44,
+    "sockaddr_in": 16,
+    "linger": 8,
+    "msghdr": 48,
+    "cmsghdr": 12,
+    "cmsgcred": 84,
+    "sf_hdtr": 32,
     "rlimit": 16,
     "rusage": 144,
     "rtprio": 4,

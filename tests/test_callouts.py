@@ -57,3 +57,10 @@ def test_the_host_is_not_asked_to_sleep_longer_than_it_can() -> None:
     assert clock.patience(clock.monotonic_ns() + (1 << 63) * 1_000_000_000) == (1 << 31) - 1
     assert clock.patience(clock.monotonic_ns() - 1) == 0
     assert clock.patience(None) is None
+
+
+def test_who_wakes_the_kernel_never_waits_for_it(sched: Scheduler) -> None:
+    """The guest may compute for long, and somebody may send it signals all the time."""
+    for _ in range(10_000):
+        sched.wake()
+    sched.idle()

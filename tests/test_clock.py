@@ -48,3 +48,21 @@ def test_the_host_clock_ignores_what_is_charged_and_never_goes_back() -> None:
 def test_the_time_stamp_counter_of_a_virtual_clock_never_stands_still() -> None:
     clock = VirtualClock()
     assert [clock.read_tsc() for _ in range(3)] == [10, 20, 30]
+
+
+def test_the_time_of_day_can_be_set_and_nothing_else_moves() -> None:
+    clock = VirtualClock()
+    clock.charge_call()
+    clock.set_now(2_000_000_000)
+    clock.charge_call()
+    assert clock.now_ns() == 2_000_001_000
+    assert clock.monotonic_ns() == 2_000
+
+
+def test_the_hosts_time_of_day_is_set_for_this_clock_only() -> None:
+    clock = HostClock()
+    before = clock.monotonic_ns()
+    clock.set_now(1_000_000_000)
+    assert 1_000_000_000 <= clock.now_ns() < 60_000_000_000
+    assert clock.monotonic_ns() - before < 60_000_000_000
+    assert HostClock().now_ns() > EPOCH_NS

@@ -7,8 +7,8 @@ from contextlib import closing, contextmanager
 from typing import Any
 
 import pytest
-from conftest import LOAD_ADDRESS, Booted, call
-from hypothesis import given, settings
+from conftest import LOAD_ADDRESS, Booted, bounded, call
+from hypothesis import given
 from hypothesis import strategies as st
 from test_vkernel import (
     GUEST_CODE,
@@ -25,9 +25,11 @@ from emu.abi.errno import Errno
 from emu.abi.frames import TRAPFRAME_FIELDS, Trapframe, Vextframe
 from emu.abi.mman import Madv, Map, Prot
 from emu.abi.socket import Af, Sock, SockaddrIn
+from emu.abi.structs import LwpParams
 from emu.abi.versions import VERSIONS
 from emu.cpu.engine import Exit
 from emu.kern import vkernel
+from emu.kern.exit import exit1
 from emu.kern.proc import Lwp
 from emu.kern.sched import LwpState
 from syscalls.table import TABLE, dispatch
@@ -36,6 +38,10 @@ Boot = Callable[..., Booted]
 
 PATH = LOAD_ADDRESS + 0x4000
 BUFFER = LOAD_ADDRESS + 0x5000
+PARAMETERS = LOAD_ADDRESS + 0x6000
+FUTEX = PARAMETERS + 0x100
+STACK = LOAD_ADDRESS + 0x10000
+CHILD = 101
 TREE = 0x8000000000  # a mapping with a virtual page table
 FAR = 0x10000000000  # one that is much larger than memory
 FAR_SIZE = 1 << 40
@@ -52,6 +58,7 @@ VALUES = [
     *((1 << 63) - 1, 1 << 63, (1 << 64) - 4096, (1 << 64) - 2, (1 << 64) - 1),
     *(int(Map.SHARED), 0x1002, 0x1012, 0x2011, 0x3012, 0x1400, 0x11012, 0x41002),
     *(0x202, 0xA02, 0x402C7413, 0x8004667D),
+    *(CHILD, CHILD + 1, PARAMETERS, FUTEX),
     *(ID, PATH, BUFFER, BUFFER + 0xFFB, TFRAME, VFRAME, LOAD_ADDRESS, LOAD_ADDRESS + 0x10FFF),
     *(TREE, TREE + 4096, FAR, FAR + FAR_SIZE - 8, 0x7FFFFFFFE000, 0xDEAD000),
 ]
@@ -85,12 +92,38 @@ def world(abi: str = "2011") -> Iterator[Lwp]:
         entry = root.valid | root.terminal | root.read | root.write
         assert call(lwp, "mcontrol", TREE, 1 << 21, Madv.SETMAP, entry) == 0
         assert call(lwp, "mmap", FAR, FAR_SIZE, RW, ANON_FIXED, MINUS_ONE, 0, 0) == FAR
+        start_others(lwp)
         yield lwp
     assert set(os.listdir("/proc/self/fd")) <= before
 
 
-def make(lwp: Lwp, number: int, words: list[int]) -> None:
-    """Make the call with these words in registers; it must come back, one way or the other."""
+def start_others(lwp: Lwp) -> None:
+    """Start a second LWP, which sleeps, a child, and one that has ended."""
+    space = lwp.proc.vmspace
+    space.copyout(PARAMETERS, bytes(LwpParams(LOAD_ADDRESS, 0, STACK)))
+    assert call(lwp, "lwp_create", PARAMETERS) == 0
+    other = lwp.proc.lwps[1]
+    give_cpu(other)
+    call(other, "umtx_sleep", FUTEX, 0, 0)
+    assert other.state is LwpState.SLEEPING
+    give_cpu(lwp)
+    assert call(lwp, "fork") == CHILD
+    assert call(lwp, "fork") == CHILD + 1
+    exit1(lwp.proc.kernel.procs[CHILD + 1])
+
+
+def give_cpu(lwp: Lwp) -> None:
+    """Let `lwp`, which must be ready, be the one that runs."""
+    sched = lwp.proc.kernel.sched
+    while sched.choose() is not lwp:
+        sched.give_way()
+
+
+def make(lwp: Lwp, number: int, words: list[int]) -> bool:
+    """Make the call with these words in registers; it must come back, one way or the other.
+
+    Return whether the LWP is still there.
+    """
     frame = lwp.frame
     frame.rax = number
     frame.rflags &= ~1  # a call that is to be made again leaves it as it was
@@ -99,14 +132,17 @@ def make(lwp: Lwp, number: int, words: list[int]) -> None:
     began = time.monotonic()
     dispatch(lwp)
     took = time.monotonic() - began
+    if lwp.state is LwpState.GONE:
+        return False
     if lwp.state is not LwpState.RUNNING:
         wake(lwp)
-        return
+        return True
     if lwp.vkernel is not None and lwp.vkernel.inside is not None:
         vkernel.leave(lwp)
     assert took < TOO_LONG, f"system call {number} {words} took {took:.1f} s"
     if lwp.proc.alive and frame.rflags & 1:
         Errno(frame.rax)
+    return True
 
 
 def wake(lwp: Lwp) -> None:
@@ -115,21 +151,22 @@ def wake(lwp: Lwp) -> None:
         lwp.call.close()
         lwp.call = None
     lwp.proc.stopped = False
-    sched = lwp.proc.kernel.sched
-    sched.set_runnable(lwp)
-    while sched.choose() is not lwp:
-        sched.give_way()
+    lwp.proc.kernel.sched.set_runnable(lwp)
+    give_cpu(lwp)
 
 
 @pytest.mark.parametrize("number", TABLE, ids=[call.name for call in TABLE.values()])
 def test_each_argument_may_be_anything(number: int) -> None:
     count = len(TABLE[number].args)
-    with world() as lwp:
-        for at in range(min(count, 6)):
-            for value in VALUES:
+    cases = [(at, value) for at in range(min(count, 6)) for value in VALUES]
+    while cases:
+        with world() as lwp:
+            still_there = True
+            while cases and still_there:
+                at, value = cases.pop()
                 words = CALM.copy()
                 words[at] = value
-                make(lwp, number, words)
+                still_there = make(lwp, number, words)
                 lwp.proc.exit_status = None
 
 
@@ -137,7 +174,7 @@ numbers = st.sampled_from(sorted(TABLE)) | st.integers(0, 560) | st.integers(0, 
 words = st.sampled_from(VALUES) | st.integers(0, (1 << 64) - 1)
 
 
-@settings(max_examples=100, deadline=None, derandomize=True, database=None)
+@bounded(100)
 @given(
     abi=st.sampled_from(sorted(VERSIONS)),
     calls=st.lists(st.tuples(numbers, st.lists(words, min_size=6, max_size=6)), max_size=12),
@@ -149,8 +186,8 @@ def test_all_arguments_may_be_anything_at_once(
     with world(abi) as lwp:
         lwp.frame.rsp = rsp
         for number, arguments in calls:
-            if lwp.proc.alive:
-                make(lwp, number, arguments)
+            if not make(lwp, number, arguments) or not lwp.proc.alive:
+                break
 
 
 # Code
@@ -194,7 +231,7 @@ def set_registers(lwp: Lwp, values: dict[str, int], rflags: int) -> None:
     lwp.cpu.load()
 
 
-@settings(max_examples=150, deadline=None, derandomize=True, database=None)
+@bounded(150)
 @given(code=code, values=registers, rflags=flags)
 def test_a_process_may_execute_anything(code: bytes, values: dict[str, int], rflags: int) -> None:
     with closing(Booted(b"\x90" + code, memory=8 << 20)) as machine:
@@ -204,7 +241,7 @@ def test_a_process_may_execute_anything(code: bytes, values: dict[str, int], rfl
         assert bool(machine.told) == (machine.lwp.proc.killed_by is not None)
 
 
-@settings(max_examples=150, deadline=None, derandomize=True, database=None)
+@bounded(150)
 @given(code=code, values=registers, rflags=flags, xflags=words, bases=st.tuples(words, words))
 def test_a_guest_may_execute_anything(
     code: bytes, values: dict[str, int], rflags: int, xflags: int, bases: tuple[int, int]
@@ -223,7 +260,7 @@ def test_a_guest_may_execute_anything(
             assert (vk.reflected().cs, vk.reflected().ss) == (0x2B, 0x23)
 
 
-@settings(max_examples=40, deadline=None, derandomize=True, database=None)
+@bounded(40)
 @given(target=words)
 def test_a_guest_may_jump_anywhere(target: int) -> None:
     with closing(Booted(b"\xff\xe0", memory=8 << 20)) as machine:  # jmp rax

@@ -1,7 +1,8 @@
 """kqueue and kevent (abi 2.1): knotes on files and descriptors of the host, and their limits."""
 
 import os
-from collections.abc import Iterator
+import socket
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from ctypes import sizeof
 from pathlib import Path
@@ -11,8 +12,9 @@ import pytest
 from conftest import Finishing
 
 from emu.abi.errno import Errno, KernelError
-from emu.abi.event import Ev, Evfilt
+from emu.abi.event import Ev, Evfilt, Note
 from emu.abi.fcntl import Fcntl, Open
+from emu.abi.socket import Af, Sock
 from emu.abi.structs import Kevent
 from emu.abi.versions import ABI_2011
 from emu.abi.x86 import PAGE_SIZE
@@ -20,15 +22,19 @@ from emu.cpu.unicorn_engine import UnicornEngine
 from emu.kern import kqueue
 from emu.kern.clock import VirtualClock
 from emu.kern.file import File, FileTable, Stream
-from emu.kern.proc import Kernel, Lwp, Proc
+from emu.kern.host_socket import HostSocket
+from emu.kern.local import LocalSocket
+from emu.kern.pgrp import new_session
+from emu.kern.proc import Kernel, Lwp, Proc, Ucred
 from emu.kern.tree import Tree
 from emu.vm.phys import PhysicalMemory
 from emu.vm.vmspace import Vmspace
-from syscalls import event, file, path
+from syscalls import attr, event, file, path
 
 events = Finishing(event)
 files = Finishing(file)
 paths = Finishing(path)
+attrs = Finishing(attr)
 
 CHANGES = 0x10_0000
 EVENTS = CHANGES + PAGE_SIZE
@@ -115,8 +121,7 @@ def output(lwp: Lwp) -> Iterator[Pipe]:
 
 
 def open_file(lwp: Lwp, name: bytes) -> int:
-    lwp.vmspace.copyout(BUFFER, name + b"\0")
-    fd: int = paths.open(lwp, BUFFER, Open.RDWR | Open.CREAT, 0o666)
+    fd: int = paths.open(lwp, at(lwp, name), Open.RDWR | Open.CREAT, 0o666)
     return fd
 
 
@@ -214,6 +219,75 @@ def test_a_redirected_host_file_ends(lwp: Lwp, queue: int, tmp_path: Path, conte
     os.close(host)
 
 
+# Sockets
+
+
+@pytest.fixture
+def server() -> Iterator[socket.socket]:
+    with socket.create_server(("127.0.0.1", 0)) as made:
+        yield made
+
+
+def host_socket(lwp: Lwp, made: socket.socket) -> tuple[HostSocket, int]:
+    node = HostSocket(lwp.proc.kernel, Af.INET, Sock.STREAM, made.dup())
+    return node, lwp.proc.files.add(File(node, Open.RDWR))
+
+
+def test_a_socket_that_listens_is_readable_when_somebody_calls(
+    lwp: Lwp, queue: int, server: socket.socket
+) -> None:
+    node, fd = host_socket(lwp, server)
+    node.listening = True
+    assert kevent(lwp, queue, change(fd, READ, ADD | CLEAR)) == []
+    with socket.create_connection(server.getsockname()):
+        assert kevent(lwp, queue) == [Told(fd, READ, ADD | CLEAR, 1)]
+        assert kevent(lwp, queue) == []
+        with socket.create_connection(server.getsockname()):
+            assert kevent(lwp, queue) == [Told(fd, READ, ADD | CLEAR, 1)]
+
+
+def test_a_connection_tells_of_data_room_and_half_a_hang_up(
+    lwp: Lwp, queue: int, server: socket.socket
+) -> None:
+    with socket.create_connection(server.getsockname()) as client:
+        accepted, _ = server.accept()
+        node, fd = host_socket(lwp, accepted)
+        accepted.close()
+        assert kevent(lwp, queue, change(fd, READ, ADD | CLEAR)) == []
+        client.send(b"abc")
+        assert kevent(lwp, queue) == [Told(fd, READ, ADD | CLEAR, 3)]
+        client.shutdown(socket.SHUT_WR)
+        assert kevent(lwp, queue) == [Told(fd, READ, ADD | CLEAR | EOF, 3)]
+        assert kevent(lwp, queue) == []
+        told = kevent(lwp, queue, change(fd, WRITE, ADD))
+        assert told == [Told(fd, WRITE, ADD, node.space)]
+
+
+def test_a_socket_without_a_peer_is_neither_readable_nor_writable(lwp: Lwp, queue: int) -> None:
+    with socket.socket() as made:
+        _, fd = host_socket(lwp, made)
+        assert kevent(lwp, queue, change(fd, READ, ADD), change(fd, WRITE, ADD)) == []
+
+
+@pytest.mark.parametrize("kind", [Sock.STREAM, Sock.DGRAM])
+def test_a_pair_of_sockets_tells_of_each_other(lwp: Lwp, queue: int, kind: Sock) -> None:
+    ours, theirs = (
+        lwp.proc.files.add(File(each, Open.RDWR))
+        for each in LocalSocket.pair(lwp.proc.kernel, kind)
+    )
+    assert kevent(lwp, queue, change(ours, READ, ADD | CLEAR)) == []
+    files.write(lwp, theirs, BUFFER, 3)
+    (told,) = kevent(lwp, queue)
+    assert (told.ident, told.data >= 3) == (ours, True)
+    assert kevent(lwp, queue) == []
+    node = lwp.proc.files.get(ours).node
+    assert kevent(lwp, queue, change(ours, WRITE, ADD))[0].data == node.output().data > 0
+    files.close(lwp, theirs)
+    if kind is Sock.STREAM:
+        flags = {told.filter: told.flags for told in kevent(lwp, queue)}
+        assert flags == {READ: ADD | CLEAR | EOF, WRITE: ADD | EOF | NODATA}
+
+
 # Files
 
 
@@ -283,6 +357,126 @@ def test_a_descriptor_of_another_kind_is_none_of_kevents(lwp: Lwp, pipe: Pipe) -
     with pytest.raises(KernelError) as caught:
         kevent(lwp, pipe.fd)
     assert caught.value.errno is Errno.EBADF
+
+
+# What happens to files and directories
+
+EVERYTHING = Note.DELETE | Note.WRITE | Note.EXTEND | Note.ATTRIB | Note.LINK | Note.RENAME
+
+
+def notes(lwp: Lwp, queue: int) -> dict[int, int]:
+    """Return what happened to each descriptor since the last time."""
+    count = events.kevent(lwp, queue, 0, 0, EVENTS, 8, NOW)
+    raw = lwp.vmspace.copyin(EVENTS, count * sizeof(Kevent))
+    return {each.ident: each.fflags for each in (Kevent * count).from_buffer_copy(raw)}
+
+
+@pytest.fixture
+def watched(lwp: Lwp, queue: int) -> tuple[int, int]:
+    """The file /file and the directory / of it, of which everything is watched."""
+    folder = paths.open(lwp, at(lwp, b"/"), Open.RDONLY, 0)
+    fd = open_file(lwp, b"/file")
+    both = fd, folder
+    kevent(lwp, queue, *(change(each, Evfilt.VNODE, ADD | CLEAR, 0, EVERYTHING) for each in both))
+    assert notes(lwp, queue) == {}
+    return both
+
+
+def at(lwp: Lwp, name: bytes, where: int = BUFFER) -> int:
+    lwp.vmspace.copyout(where, name + b"\0")
+    return where
+
+
+OTHER = BUFFER + 256
+
+
+@pytest.mark.parametrize(
+    ("act", "file_note", "folder_note"),
+    [
+        (lambda lwp, fd: files.write(lwp, fd, BUFFER, 5), Note.WRITE | Note.EXTEND, 0),
+        (lambda lwp, fd: files.write(lwp, fd, BUFFER, 0), 0, 0),
+        (lambda lwp, fd: files.ftruncate(lwp, fd, 0, 9), Note.WRITE | Note.EXTEND, 0),
+        (lambda lwp, fd: files.ftruncate(lwp, fd, 0, 0), 0, 0),
+        (lambda lwp, fd: attrs.fchmod(lwp, fd, 0o600), Note.ATTRIB, 0),
+        (lambda lwp, fd: attrs.chmod(lwp, at(lwp, b"/file"), 0o600), Note.ATTRIB, 0),
+        (lambda lwp, fd: attrs.utimes(lwp, at(lwp, b"/file"), 0), Note.ATTRIB, 0),
+        (lambda lwp, fd: paths.unlink(lwp, at(lwp, b"/file")), Note.DELETE, Note.WRITE),
+        (
+            lambda lwp, fd: paths.link(lwp, at(lwp, b"/file"), at(lwp, b"/new", OTHER)),
+            Note.LINK,
+            Note.WRITE,
+        ),
+        (
+            lambda lwp, fd: paths.rename(lwp, at(lwp, b"/file"), at(lwp, b"/new", OTHER)),
+            Note.RENAME,
+            Note.WRITE,
+        ),
+        (
+            lambda lwp, fd: paths.symlink(lwp, at(lwp, b"/file"), at(lwp, b"/new", OTHER)),
+            0,
+            Note.WRITE,
+        ),
+        (lambda lwp, fd: open_file(lwp, b"/new"), 0, Note.WRITE),
+        (lambda lwp, fd: paths.mkdir(lwp, at(lwp, b"/new"), 0o700), 0, Note.WRITE | Note.LINK),
+    ],
+)
+def test_what_a_guest_does_to_a_file_is_told(
+    lwp: Lwp,
+    queue: int,
+    watched: tuple[int, int],
+    act: Callable[[Lwp, int], object],
+    file_note: int,
+    folder_note: int,
+) -> None:
+    act(lwp, watched[0])
+    told = notes(lwp, queue)
+    assert (told.get(watched[0], 0), told.get(watched[1], 0)) == (file_note, folder_note)
+
+
+def test_one_name_of_several_is_removed(lwp: Lwp, queue: int, watched: tuple[int, int]) -> None:
+    paths.link(lwp, at(lwp, b"/file"), at(lwp, b"/new", OTHER))
+    open_file(lwp, b"/over")
+    notes(lwp, queue)
+    paths.rename(lwp, at(lwp, b"/over"), at(lwp, b"/new", OTHER))
+    assert notes(lwp, queue) == {watched[0]: Note.LINK, watched[1]: Note.WRITE}
+
+
+def test_a_directory_that_is_removed_is_told(lwp: Lwp, queue: int) -> None:
+    paths.mkdir(lwp, at(lwp, b"/dir"), 0o700)
+    folder = paths.open(lwp, at(lwp, b"/dir"), Open.RDONLY, 0)
+    kevent(lwp, queue, change(folder, Evfilt.VNODE, ADD, 0, Note.DELETE))
+    paths.rmdir(lwp, at(lwp, b"/dir"))
+    assert notes(lwp, queue) == {folder: Note.DELETE}
+
+
+def test_only_what_is_asked_for_is_told(lwp: Lwp, queue: int) -> None:
+    fd = open_file(lwp, b"/file")
+    kevent(lwp, queue, change(fd, Evfilt.VNODE, ADD, 0, Note.EXTEND))
+    attrs.fchmod(lwp, fd, 0o600)
+    assert notes(lwp, queue) == {}
+    files.write(lwp, fd, BUFFER, 1)
+    assert notes(lwp, queue) == {fd: Note.EXTEND}
+
+
+# Processes
+
+
+def test_a_process_tells_what_is_asked_for(lwp: Lwp, queue: int) -> None:
+    kevent(lwp, queue, change(lwp.proc.pid, Evfilt.PROC, ADD, 0, Note.EXEC | Note.FORK))
+    for happened in (Note.EXEC, Note.FORK):
+        lwp.proc.notify(happened, 0)
+        assert notes(lwp, queue) == {lwp.proc.pid: happened}
+    lwp.proc.notify(Note.SIGNAL, 1)
+    assert notes(lwp, queue) == {}
+
+
+def test_a_child_that_cannot_be_followed_is_told(
+    lwp: Lwp, queue: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kevent(lwp, queue, change(lwp.proc.pid, Evfilt.PROC, ADD, 0, Note.TRACK))
+    monkeypatch.setattr(kqueue, "MAX_KNOTES", 1)
+    lwp.proc.notify(Note.FORK, 54321)
+    assert notes(lwp, queue) == {lwp.proc.pid: Note.TRACKERR}
 
 
 # Order and limits
@@ -379,6 +573,17 @@ def test_an_owner_that_exits_is_forgotten(lwp: Lwp, pipe: Pipe) -> None:
     assert files.fcntl(lwp, pipe.fd, Fcntl.GETOWN, 0) == 0
 
 
+def test_an_owner_gets_no_signal_from_somebody_it_does_not_obey(
+    lwp: Lwp, counted: None, pipe: Pipe
+) -> None:
+    lwp.proc.ucred = Ucred(uid=1000, ruid=1000)
+    files.fcntl(lwp, pipe.fd, Fcntl.SETOWN, lwp.proc.pid)
+    files.fcntl(lwp, pipe.fd, Fcntl.SETFL, Open.ASYNC)
+    lwp.proc.ucred = Ucred(uid=2000, ruid=2000)
+    pipe.write(b"a")
+    assert not sigio(lwp)
+
+
 @pytest.mark.parametrize("owner", [99_999, -99_999])
 def test_nobody_is_no_owner(lwp: Lwp, pipe: Pipe, owner: int) -> None:
     with pytest.raises(KernelError) as caught:
@@ -388,7 +593,7 @@ def test_nobody_is_no_owner(lwp: Lwp, pipe: Pipe, owner: int) -> None:
 
 def test_an_owner_is_of_the_same_session(lwp: Lwp, pipe: Pipe) -> None:
     child = Proc(lwp.proc.kernel, lwp.vmspace.hold(), lwp.proc.files.hold(), lwp.proc)
-    child.new_session()
+    new_session(child)
     for owner in (child.pid, -child.pgrp.id):
         with pytest.raises(KernelError) as caught:
             files.fcntl(lwp, pipe.fd, Fcntl.SETOWN, owner)

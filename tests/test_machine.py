@@ -317,6 +317,7 @@ EVERYTHING = """
     SYSCALL SYS_open, path, O_RDWR + O_CREAT, 0600
     SYSCALL SYS_ftruncate, 0, 0, 0x10000
     SYSCALL7 SYS_mmap, 0, 0x10000, PROT_READ + PROT_WRITE, MAP_SHARED, 0, 0, 0
+    mov r12, rax
     SYSCALL SYS_pipe
     SYSCALL SYS_vmspace_create, 0x1000
     SYSCALL SYS_fork
@@ -331,12 +332,16 @@ EVERYTHING = """
     SYSCALL SYS_fork
     test rax, rax
     jz zombie
+until_all_have_begun:
     SYSCALL SYS_nanosleep, a_moment, 0
+    cmp qword ptr [r12], 1
+    jne until_all_have_begun
     {ending}
 sleeper:
     SYSCALL SYS_nanosleep, an_hour, 0
 borrower:
     SYSCALL SYS_vfork
+    mov qword ptr [r12], 1
 loop:
     jmp loop
 reader:
@@ -363,7 +368,7 @@ def held() -> tuple[int, int]:
     ("ending", "timeout", "status"),
     [
         ("SYSCALL SYS_exit, 7", 60, 7),
-        ("jmp loop", 0.3, STATUS_TIMEOUT),
+        ("jmp loop", 1, STATUS_TIMEOUT),
         ("jmp loop", None, None),
     ],
     ids=["the first process ends", "timeout", "our own failure"],
@@ -383,8 +388,13 @@ def test_nothing_is_left_on_the_host(
     kernel = machine.lwp.proc.kernel
     try:
         if status is None:
-            kernel.sched.callout(kernel.clock.monotonic_ns() + 50_000_000, lambda: 1 // 0)
-            with pytest.raises(ZeroDivisionError):
+
+            def fail() -> None:
+                assert len(kernel.procs) < 6, "all have begun"
+                kernel.sched.callout(kernel.clock.monotonic_ns() + 10_000_000, fail)
+
+            fail()
+            with pytest.raises(AssertionError, match="all have begun"):
                 machine.run()
         else:
             with Watcher(machine.machine, timeout):

@@ -333,7 +333,7 @@ def test_only_vnodes_are_mapped(lwp: Lwp, mmap: Mmap) -> None:
 
 
 def test_a_full_map_is_enomem(lwp: Lwp, mmap: Mmap, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("emu.vm.vm_map.MAX_ENTRIES", len(lwp.vmspace.map) + 1)
+    monkeypatch.setattr("emu.vm.vm_map.MAX_ENTRIES", len(lwp.vmspace.map) + 4)
     assert mmap() == HINT
     before = state(lwp)
     assert mmap(prot=R) is Errno.ENOMEM

@@ -8,6 +8,7 @@ from conftest import Booted, call
 from emu.abi.event import Note
 from emu.abi.signal import SIG_IGN, SaFlag, Signal
 from emu.abi.versions import ABI_2011, VERSIONS
+from emu.kern.pgrp import enter_group
 from emu.kern.proc import Lwp, Proc
 from emu.kern.sched import LwpState, Scheduler, Sleep
 from emu.kern.sigacts import SigAction, bit, set_of
@@ -170,7 +171,7 @@ def test_a_stop_signal_stops_the_whole_process_at_once(lwp: Lwp, signal: Signal)
 
 def call_in_group(child: Lwp) -> None:
     """Give a child a group of its own: its parent, in the same session, could continue it."""
-    child.proc.enter_group(child.proc.pid)
+    enter_group(child.proc, child.proc.pid)
     assert not child.proc.pgrp.orphaned
 
 

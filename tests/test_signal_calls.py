@@ -10,6 +10,7 @@ from emu import trap
 from emu.abi.errno import Errno
 from emu.abi.signal import SIG_DFL, SIG_IGN, SaFlag, SigHow, Signal, SsFlag
 from emu.abi.versions import ABI_2011, ABI_2014, VERSIONS, AbiVersion
+from emu.kern.pgrp import enter_group
 from emu.kern.proc import Lwp
 from emu.kern.sched import LwpState
 from emu.kern.sendsig import userret
@@ -311,7 +312,7 @@ def test_another_signal_breaks_the_wait(
 def test_a_stop_signal_stops_the_process_and_the_wait_goes_on(lwp: Lwp) -> None:
     """It is not the result, though it is in the set."""
     child, sched = child_of(lwp), lwp.proc.kernel.sched
-    child.proc.enter_group(child.proc.pid)
+    enter_group(child.proc, child.proc.pid)
     while sched.choose() is not child:
         sched.give_way()
     child.pending = bit(Signal.TSTP)
@@ -416,7 +417,7 @@ def test_kill_sends_to_one_process(lwp: Lwp) -> None:
 
 def test_kill_sends_to_a_group(lwp: Lwp) -> None:
     first, second = child_of(lwp), child_of(lwp)
-    second.proc.enter_group(second.proc.pid)
+    enter_group(second.proc, second.proc.pid)
     assert call(lwp, "kill", 0, USR1) == 0
     assert call(lwp, "kill", -second.proc.pid, USR2) == 0
     assert [each.pending for each in (lwp, first, second)] == [bit(USR1), bit(USR1), bit(USR2)]

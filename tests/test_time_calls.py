@@ -1,8 +1,8 @@
-"""clock_gettime, clock_getres and gettimeofday, with the virtual clock."""
+"""The clock, read and set, and interval timers, with the virtual clock."""
 
 from collections.abc import Callable, Iterator
 from contextlib import closing
-from struct import unpack
+from struct import pack, unpack
 
 import pytest
 
@@ -12,11 +12,19 @@ from emu.abi.x86 import PAGE_SIZE
 from emu.cpu.unicorn_engine import UnicornEngine
 from emu.kern.clock import VirtualClock
 from emu.kern.file import FileTable
-from emu.kern.proc import Kernel, Lwp, Proc
+from emu.kern.proc import Kernel, Lwp, Proc, Ucred
 from emu.kern.tree import Tree
 from emu.vm.phys import PhysicalMemory
 from emu.vm.vmspace import Vmspace
-from syscalls.time import clock_getres, clock_gettime, gettimeofday
+from syscalls.time import (
+    clock_getres,
+    clock_gettime,
+    clock_settime,
+    getitimer,
+    gettimeofday,
+    setitimer,
+    settimeofday,
+)
 
 BUFFER = 0x10000
 UNMAPPED = 0x7000_0000
@@ -86,3 +94,97 @@ def test_bad_pointers_are_refused(lwp: Lwp) -> None:
         with pytest.raises(KernelError) as caught:
             call()
         assert caught.value.errno == Errno.EFAULT
+
+
+def give(lwp: Lwp, *words: int) -> int:
+    lwp.vmspace.copyout(BUFFER, pack(f"<{len(words)}q", *words))
+    return BUFFER
+
+
+def test_the_clock_is_set_to_whole_microseconds(lwp: Lwp) -> None:
+    clock_settime(lwp, REALTIME, give(lwp, 100, 5_999))
+    clock_gettime(lwp, REALTIME, BUFFER)
+    assert stored(lwp) == (100, 5_000)
+    settimeofday(lwp, give(lwp, 200, 7), BUFFER + 16)
+    gettimeofday(lwp, BUFFER, 0)
+    assert stored(lwp) == (200, 7)
+    clock_gettime(lwp, MONOTONIC, BUFFER)
+    assert stored(lwp) == (1, 234_567_890)
+
+
+@pytest.mark.parametrize(
+    ("call", "errno"),
+    [
+        (lambda lwp: clock_settime(lwp, MONOTONIC, give(lwp, 1, 0)), Errno.EINVAL),
+        (lambda lwp: clock_settime(lwp, REALTIME, give(lwp, 1, 1_000_000_000)), Errno.EINVAL),
+        (lambda lwp: clock_settime(lwp, REALTIME, give(lwp, 1, -1)), Errno.EINVAL),
+        (lambda lwp: clock_settime(lwp, MONOTONIC, UNMAPPED), Errno.EFAULT),
+        (lambda lwp: settimeofday(lwp, give(lwp, 1, 1_000_000), 0), Errno.EINVAL),
+        (lambda lwp: settimeofday(lwp, give(lwp, 1, 0), UNMAPPED), Errno.EFAULT),
+        (lambda lwp: settimeofday(lwp, UNMAPPED, 0), Errno.EFAULT),
+    ],
+)
+def test_a_refused_setting_changes_nothing(
+    lwp: Lwp, call: Callable[[Lwp], None], errno: Errno
+) -> None:
+    with pytest.raises(KernelError) as caught:
+        call(lwp)
+    assert caught.value.errno == errno
+    clock_gettime(lwp, REALTIME, BUFFER)
+    assert stored(lwp) == (8, 234_567_890)
+
+
+def test_only_root_sets_the_clock(lwp: Lwp) -> None:
+    lwp.proc.ucred = Ucred(uid=1000)
+    calls: list[Callable[[], None]] = [
+        lambda: settimeofday(lwp, UNMAPPED, 0),
+        lambda: clock_settime(lwp, MONOTONIC, give(lwp, 1, 0)),
+    ]
+    for call in calls:
+        with pytest.raises(KernelError) as caught:
+            call()
+        assert caught.value.errno == Errno.EPERM
+
+
+def timer(lwp: Lwp, which: int) -> tuple[int, ...]:
+    """Return interval and value of a timer, in seconds and microseconds."""
+    getitimer(lwp, which, BUFFER)
+    return unpack("<qqqq", lwp.vmspace.copyin(BUFFER, 32))
+
+
+@pytest.mark.parametrize("which", [0, 1, 2])
+def test_a_timer_is_told_as_it_is_set(lwp: Lwp, which: int) -> None:
+    assert timer(lwp, which) == (0, 0, 0, 0)
+    setitimer(lwp, which, give(lwp, 5, 6, 7, 8), 0)
+    assert timer(lwp, which) == (5, 6, 7, 8)
+    setitimer(lwp, which, give(lwp, 1, 2, 3, 4), BUFFER)
+    assert unpack("<qqqq", lwp.vmspace.copyin(BUFFER, 32)) == (5, 6, 7, 8)
+    setitimer(lwp, which, give(lwp, 9, 9, 0, 0), 0)
+    assert timer(lwp, which) == (0, 0, 0, 0)
+    assert lwp.proc.timers == {}
+    assert lwp.proc.kernel.sched.interruption() is None
+
+
+def test_a_timer_is_no_shorter_than_a_tick(lwp: Lwp) -> None:
+    setitimer(lwp, 0, give(lwp, 0, 1, 0, 9_999), 0)
+    assert timer(lwp, 0) == (0, 10_000, 0, 10_000)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [(0, 0, -1, 0), (0, 0, 100_000_001, 0), (0, 0, 0, -1), (0, 0, 0, 1_000_000), (0, -1, 1, 0)],
+)
+def test_a_time_that_is_none_leaves_the_timer_as_it_was(lwp: Lwp, words: tuple[int, ...]) -> None:
+    setitimer(lwp, 0, give(lwp, 5, 6, 7, 8), 0)
+    with pytest.raises(KernelError) as caught:
+        setitimer(lwp, 0, give(lwp, *words), 0)
+    assert caught.value.errno == Errno.EINVAL
+    assert timer(lwp, 0) == (5, 6, 7, 8)
+
+
+@pytest.mark.parametrize("which", [3, -1])
+def test_there_are_three_timers(lwp: Lwp, which: int) -> None:
+    for call in (lambda: getitimer(lwp, which, UNMAPPED), lambda: setitimer(lwp, which, 0, 0)):
+        with pytest.raises(KernelError) as caught:
+            call()
+        assert caught.value.errno == Errno.EINVAL

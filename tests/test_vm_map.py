@@ -12,7 +12,7 @@ from emu.abi.errno import Errno, KernelError
 from emu.abi.mman import PROT_ALL, Inherit
 from emu.abi.x86 import PAGE_SHIFT, PAGE_SIZE
 from emu.vm.phys import PhysicalMemory
-from emu.vm.vm_map import MAX_ENTRIES, VmMap, VmMapEntry
+from emu.vm.vm_map import MAX_ENTRIES, EntryCount, VmMap, VmMapEntry
 from emu.vm.vm_object import ANONYMOUS_PAGES, AnonymousObject, FileObject, ShadowObject
 
 LIMIT = 0x10_0000
@@ -291,12 +291,51 @@ def test_a_range_that_is_taken_is_a_bug_of_ours(vm_map: VmMap, insert: Insert) -
 
 
 def test_a_map_is_full_at_its_limit(phys: PhysicalMemory) -> None:
+    """Room is left for what a replaced mapping is split into, and for stacks."""
     vm_map = VmMap(1 << 47)
     memory = AnonymousObject(phys, 1)
-    for number in range(MAX_ENTRIES):
+    for number in range(MAX_ENTRIES - 3):
         assert not vm_map.full
         vm_map.insert(VmMapEntry(number << 13, (number << 13) + PAGE_SIZE, memory, offset=0x5000))
     assert vm_map.full
+
+
+def test_splits_that_make_too_many_entries_are_refused(
+    vm_map: VmMap, insert: Insert, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    insert(0x1000, 0x9000)
+    monkeypatch.setattr("emu.vm.vm_map.MAX_ENTRIES", 2)
+    with pytest.raises(KernelError) as caught:
+        vm_map.clip(0x2000, 0x3000)
+    assert caught.value.errno is Errno.ENOMEM
+    assert ranges(vm_map) == [(0x1000, 0x9000)]
+    vm_map.clip(0x1000, 0x3000)
+    assert ranges(vm_map) == [(0x1000, 0x3000), (0x3000, 0x9000)]
+    with pytest.raises(KernelError):
+        vm_map.clip(0x1000, 0x2000)
+    vm_map.remove(0x1000, 0x3000)
+    vm_map.clip(0x4000, 0x9000)
+
+
+def test_all_maps_of_a_machine_have_one_limit_too(
+    phys: PhysicalMemory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("emu.vm.vm_map.MAX_ALL_ENTRIES", 6)
+    count = EntryCount()
+    vm_map = VmMap(LIMIT, count)
+    for start in (0x1000, 0x3000, 0x5000):
+        vm_map.insert(VmMapEntry(start, start + 0x1000, AnonymousObject(phys, 1)))
+    child = vm_map.fork()
+    assert count.used == 6
+    with pytest.raises(KernelError) as caught:
+        vm_map.fork()
+    assert caught.value.errno is Errno.ENOMEM
+    assert child.full
+    child.remove(0, LIMIT)
+    assert count.used == 3
+    vm_map.join(0, LIMIT)
+    vm_map.remove(0x1000, 0x2000)
+    assert count.used == 2
 
 
 # Fork

@@ -1,7 +1,7 @@
 """Structures the kernel exchanges with programs, in their C layout.
 
-<sys/time.h>, <sys/event.h>, <sys/lwp.h>, <sys/uio.h>, <sys/stat.h>, <sys/mount.h>,
-<sys/statvfs.h>, <sys/ttycom.h>, <sys/_termios.h>, <sys/dirent.h>.
+<sys/time.h>, <sys/event.h>, <sys/poll.h>, <sys/lwp.h>, <sys/uio.h>, <sys/stat.h>,
+<sys/mount.h>, <sys/statvfs.h>, <sys/ttycom.h>, <sys/_termios.h>, <sys/dirent.h>.
 """
 
 from ctypes import (
@@ -60,6 +60,14 @@ class Kevent(LittleEndianStructure):
     fflags: int
     data: int
     udata: int
+
+
+class Pollfd(LittleEndianStructure):
+    _fields_ = [("fd", c_int32), ("events", c_int16), ("revents", c_int16)]
+
+    fd: int
+    events: int
+    revents: int
 
 
 class LwpParams(LittleEndianStructure):
@@ -254,6 +262,7 @@ class Flock(LittleEndianStructure):
 TIMEVAL_SIZE = 16
 IOVEC_SIZE = 16
 KEVENT_SIZE = 32
+POLLFD_SIZE = 8
 FLOCK_SIZE = 24
 WINSIZE_SIZE = 8
 

@@ -9,6 +9,7 @@ from emu.abi.fcntl import AT_FDCWD, FD_CLOEXEC, At, Fcntl, Io, Lock, Mode, Open,
 from emu.abi.frames import TRAPFRAME_SIZE, VEXTFRAME_SIZE, Trapframe, Vextframe
 from emu.abi.ioctl import Ioctl
 from emu.abi.mman import Inherit, Madv, Map, Mcl, Mincore, Ms, Prot
+from emu.abi.poll import Poll
 from emu.abi.resource import RlimitKind
 from emu.abi.sigframe import McFpFormat, McOwnedFp, SigactionStruct, Siginfo, StackT
 from emu.abi.signal import (
@@ -72,12 +73,12 @@ _PREFIXES: dict[str, type[IntEnum] | type[IntFlag]] = {
     "SEEK_": Seek,
     "LOCK_": Lock,
     "AT_": At,
-    "S_IF": Mode,
     "CLOCK_": ClockId,
     "ITIMER_": Itimer,
     "EVFILT_": Evfilt,
     "EV_": Ev,
     "NOTE_": Note,
+    "POLL": Poll,
     "W": Wait,
     "RF": Rfork,
     "RLIMIT_": RlimitKind,

@@ -14,7 +14,11 @@ from emu.kern.clock import milliseconds_until
 
 
 class Alarm:
-    """`kick` is called from the thread, once for each time the alarm goes off."""
+    """`kick` is called from the thread, once for each time the alarm goes off.
+
+    The thread starts when the alarm is first set.  Its descriptors are there from the start: by
+    then the guest may have opened so many files that the host gives no more.
+    """
 
     def __init__(self, kick: Callable[[], None]) -> None:
         self._kick = kick
@@ -23,8 +27,12 @@ class Alarm:
         self._fds: Mapping[int, int] = {}
         self._sleeps_until: int | None = None
         self._closed = False
-        self._thread = threading.Thread(target=self._run, name="vkemu-alarm", daemon=True)
-        self._thread.start()
+        self._thread: threading.Thread | None = None
+
+    @property
+    def used(self) -> bool:
+        """Has it ever been set?"""
+        return self._thread is not None
 
     def set(self, deadline: int | None, fds: Mapping[int, int]) -> None:
         """Go off at the host's monotonic time `deadline`, or when one of `fds` is ready.
@@ -34,6 +42,9 @@ class Alarm:
         wake = fds != self._fds
         self._deadline = deadline
         self._fds = fds
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._run, name="vkemu-alarm", daemon=True)
+            self._thread.start()
         if deadline is not None:
             until = self._sleeps_until
             wake = wake or until is None or deadline < until
@@ -42,8 +53,9 @@ class Alarm:
 
     def close(self) -> None:
         self._closed = True
-        self._writer.send(b"!")
-        self._thread.join()
+        if self._thread is not None:
+            self._writer.send(b"!")
+            self._thread.join()
         self._reader.close()
         self._writer.close()
 

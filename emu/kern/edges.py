@@ -9,9 +9,11 @@ import select
 from collections.abc import Callable, Hashable
 from contextlib import suppress
 
-from emu.kern.sched import READABLE, Scheduler, Sleep, Watch
+from emu.abi.errno import KernelError
+from emu.kern.host import host_errors
+from emu.kern.sched import READABLE, WRITABLE, Scheduler, Sleep, Watch
 
-_ALSO = select.EPOLLET | select.EPOLLRDHUP
+_FLAGS = {READABLE: select.EPOLLET | select.EPOLLRDHUP, WRITABLE: select.EPOLLET}
 
 
 class Edge:
@@ -24,10 +26,15 @@ class Edge:
         self._channels: tuple[Hashable, ...] = sleep.channels
         self._fds = sleep.fds
         self.action = action
+        for at, (fd, events) in enumerate(self._fds):
+            try:
+                edges.add(fd, events, self)
+            except KernelError:
+                self._fds, self._channels = self._fds[:at], ()
+                self.cancel()
+                raise
         for channel in self._channels:
             edges.sched.listen(channel, action)
-        for fd, events in self._fds:
-            edges.add(fd, events, self)
 
     def cancel(self) -> None:
         for channel in self._channels:
@@ -47,13 +54,15 @@ class Edges:
     def watch(self, sleep: Sleep, action: Callable[[], None]) -> Edge:
         """Have `action` done at every wakeup of a channel, and all news of a descriptor.
 
-        What a descriptor is ready for now is no news.  A regular file never has any.
+        What a descriptor is ready for now is no news.  A regular file never has any.  Raise
+        KernelError if the host has no descriptors left.
         """
         return Edge(self, sleep, action)
 
     def add(self, fd: int, events: int, edge: Edge) -> None:
         if events not in self._epolls:
-            epoll = select.epoll()
+            with host_errors():
+                epoll = select.epoll()
             watch = self.sched.watch(epoll.fileno(), READABLE, lambda: self._act(events))
             self._epolls[events] = epoll, watch
             self._wanted[events] = {}
@@ -61,8 +70,8 @@ class Edges:
         if fd in wanted:
             wanted[fd].append(edge)
         else:
-            with suppress(PermissionError):
-                self._epolls[events][0].register(fd, events | _ALSO)
+            with host_errors(), suppress(PermissionError):
+                self._epolls[events][0].register(fd, events | _FLAGS[events])
             self._act(events)
             wanted[fd] = [edge]
 

@@ -132,6 +132,7 @@ class Scheduler:
         self._poll = select.poll()
         self._wake_reader, self._wake_writer = socket.socketpair()
         self._wake_reader.setblocking(False)
+        self._wake_writer.setblocking(False)  # when it is full, idle() will not sleep anyway
         self._poll.register(self._wake_reader, select.POLLIN)
 
     def close(self) -> None:
@@ -248,8 +249,9 @@ class Scheduler:
         waiting = list(self._sleeping.get(channel, ()))[:limit]
         for lwp in waiting:
             self.set_runnable(lwp)
-        for action in list(self._listeners.get(channel, ())):
-            action()
+        if self._listeners:
+            for action in list(self._listeners.get(channel, ())):
+                action()
         return len(waiting)
 
     def listen(self, channel: Hashable, action: Callable[[], None]) -> None:
@@ -319,10 +321,15 @@ class Scheduler:
 
         That is for a callout, the end of a slice, or a timer that counts CPU time.
         """
-        moments = [self.next_callout(), self._slice_end]
-        if self.current is not None and (due := self.current.proc.cpu_due) is not None:
-            moments.append(self._charged_until + due - self.current.proc.usage.user_ns)
-        return min((moment for moment in moments if moment is not None), default=None)
+        deadline, end, current = self.next_callout(), self._slice_end, self.current
+        if deadline is None or (end is not None and end < deadline):
+            deadline = end
+        if current is not None and current.proc.cpu_due is not None:
+            left = current.proc.cpu_due - current.proc.usage.user_ns
+            end = self._charged_until + left
+            if deadline is None or end < deadline:
+                deadline = end
+        return deadline
 
     # Descriptors of the host
 

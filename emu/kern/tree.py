@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from emu.abi.errno import Errno, KernelError
+from emu.abi.event import Note
 from emu.abi.fcntl import CHMOD_BITS, O_ACCMODE, PERMISSIONS, Access, Open
 from emu.abi.structs import Stat
 from emu.abi.x86 import PAGE_SIZE
@@ -63,6 +64,7 @@ class Tree:
         self._disk = Disk(limit)
         self._scratch: Scratch | None = None
         self._vnodes: dict[Key, Vnode] = {}
+        self._directories: dict[Key, list[Directory]] = {}
         self._namecache = Namecache()
         self._devices = devices(random_bytes)
         self._fixed = {names[:-1] for names in self._devices}
@@ -173,6 +175,7 @@ class Tree:
             if not found.is_link:
                 with host_errors():
                     change_mode(found.name, mode & CHMOD_BITS, found.at)
+                self._notify(_status(found), Note.ATTRIB)
 
     def chown(self, path: bytes, cwd: Nchandle, uid: int, gid: int, *, follow: bool = True) -> None:
         """Give the file to somebody else; -1 changes nothing.  See change_owner()."""
@@ -180,6 +183,7 @@ class Tree:
             _check_no_device(found)
             with host_errors():
                 change_owner(found.name, uid, gid, found.at)
+            self._notify(_status(found), Note.ATTRIB)
 
     def utimes(
         self, path: bytes, cwd: Nchandle, atime_ns: int, mtime_ns: int, *, follow: bool = True
@@ -189,6 +193,7 @@ class Tree:
             times = (atime_ns, mtime_ns)
             with host_errors():
                 os.utime(found.name, ns=times, dir_fd=found.at, follow_symlinks=False)
+            self._notify(_status(found), Note.ATTRIB)
 
     def link(self, path: bytes, new: bytes, cwd: Nchandle) -> None:
         """Give the file `path` another name."""
@@ -208,6 +213,8 @@ class Tree:
                         dst_dir_fd=made.at,
                         follow_symlinks=False,
                     )
+                self._notify(_status(found), Note.LINK)
+                self._notify_parent(made, Note.WRITE)
 
     def symlink(self, target: bytes, path: bytes, cwd: Nchandle) -> None:
         with self._walk(path, cwd, follow=False, purpose=Purpose.CREATE) as made:
@@ -215,6 +222,7 @@ class Tree:
                 raise KernelError(Errno.EEXIST, str(made))
             with self._new_name():
                 os.symlink(target, made.name, dir_fd=made.at)
+            self._notify_parent(made, Note.WRITE)
 
     def readlink(self, path: bytes, cwd: Nchandle) -> bytes:
         with self._walk(path, cwd, follow=False) as found:
@@ -245,6 +253,9 @@ class Tree:
                 return
             with host_errors():
                 os.rename(source.name, target.name, src_dir_fd=source.at, dst_dir_fd=target.at)
+            self._notify_parent(source, Note.WRITE)
+            self._notify_parent(target, Note.WRITE)
+            self._notify(_status(source), Note.RENAME)
             if target.exists:
                 self._removed(target)
             if source.is_directory:
@@ -263,6 +274,7 @@ class Tree:
                 raise KernelError(Errno.EEXIST, str(made))
             with self._new_name():
                 os.mkdir(made.name, mode & PERMISSIONS, dir_fd=made.at)
+            self._notify_parent(made, Note.WRITE | Note.LINK)
 
     def mknod(self, path: bytes, cwd: Nchandle) -> None:
         """Refuse to make a fifo or a device, once nothing else is wrong."""
@@ -279,6 +291,7 @@ class Tree:
                 raise KernelError(Errno.EINVAL, "the directories of the devices stay")
             with host_errors():
                 os.rmdir(found.name, dir_fd=found.at)
+            self._notify_parent(found, Note.WRITE | Note.LINK)
             self._removed(found)
             self._namecache.removed(found.names)
 
@@ -342,7 +355,17 @@ class Tree:
             for names, each in self._devices.items()
             if names[:-1] == found.names
         }
-        return File(Directory(host, self._namecache.hold(found.names), inside), flags)
+        directory = Directory(
+            host, self._namecache.hold(found.names), inside, forget=self._forget_directory
+        )
+        self._directories.setdefault(directory.key, []).append(directory)
+        return File(directory, flags)
+
+    def _forget_directory(self, gone: Directory) -> None:
+        same = self._directories[gone.key]
+        same.remove(gone)
+        if not same:
+            del self._directories[gone.key]
 
     def _create(self, made: Found, mode: int) -> Vnode:
         with self._new_name():
@@ -352,11 +375,13 @@ class Tree:
                 mode & PERMISSIONS,
                 dir_fd=made.at,
             )
+        self._notify_parent(made, Note.WRITE)
         return self._adopt(fd, os.O_RDWR)
 
     def _unlink(self, found: Found) -> None:
         with host_errors():
             os.unlink(found.name, dir_fd=found.at)
+        self._notify_parent(found, Note.WRITE)
         self._removed(found)
 
     @contextmanager
@@ -370,10 +395,25 @@ class Tree:
     def _removed(self, found: Found) -> None:
         """Take a name, and the file if it was the last, off the account."""
         status = _status(found)
+        last = found.is_directory or status.st_nlink == 1
+        self._notify(status, Note.DELETE if last else Note.LINK)
         self._disk.used -= ENTRY
         is_open = (status.st_dev, status.st_ino) in self._vnodes  # then it still has its blocks
         if stat.S_ISREG(status.st_mode) and status.st_nlink == 1 and not is_open:
             self._disk.used -= status.st_blocks * STAT_BLOCK
+
+    def _notify(self, status: os.stat_result, note: int) -> None:
+        """Tell whoever watches an open file or directory what happened to it."""
+        key = status.st_dev, status.st_ino
+        if vnode := self._vnodes.get(key):
+            vnode.notify(note)
+        for directory in self._directories.get(key, ()):
+            directory.notify(note)
+
+    def _notify_parent(self, found: Found, note: int) -> None:
+        """Tell whoever watches the directory that what was found has, or had, its name in."""
+        if self._directories:
+            self._notify(os.fstat(found.at), note)
 
     def _vnode(self, found: Found, flags: int) -> Vnode:
         """Return the regular file that was found, if it may be used as `flags` say."""

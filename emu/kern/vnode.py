@@ -106,8 +106,9 @@ class Vnode(_HostFile):
             return self._write(offset, data)
         before = self.length()
         count = self._write(offset, data)
-        grown = self.length() > before
-        self.notify(Note.WRITE | Note.EXTEND if grown else Note.WRITE)
+        if count:
+            grown = self.length() > before
+            self.notify(Note.WRITE | Note.EXTEND if grown else Note.WRITE)
         return count
 
     def _write(self, offset: int, data: bytes) -> int:
@@ -126,9 +127,11 @@ class Vnode(_HostFile):
 
     def resize(self, length: int) -> None:
         self._check_room(length)
+        before = self.length()
         self._resize(length)
         self._measure()
-        self.notify(Note.ATTRIB)
+        if length != before:
+            self.notify(Note.WRITE | Note.EXTEND if length > before else Note.WRITE)
 
     def _resize(self, length: int) -> None:
         if self._object is None:
@@ -331,9 +334,18 @@ class _CountedObject(FileObject):
 class Directory(_HostFile):
     """A directory.  Its entries are read as they were when reading began."""
 
-    def __init__(self, fd: int, handle: Nchandle, devices: Mapping[bytes, int]) -> None:
+    def __init__(
+        self,
+        fd: int,
+        handle: Nchandle,
+        devices: Mapping[bytes, int],
+        forget: Callable[["Directory"], None],
+    ) -> None:
+        status = os.fstat(fd)
+        self.key: Key = status.st_dev, status.st_ino
         self.handle = handle
         self._fd = fd
+        self._forget = forget
         self._is_root = not handle.names
         self._devices = devices  # the inodes of those in here, by name
         self._entries: list[bytes] | None = None
@@ -388,6 +400,7 @@ class Directory(_HostFile):
             raise KernelError(Errno.EACCES, "the host permits no search")
 
     def close(self, file: File) -> None:
+        self._forget(self)
         os.close(self._fd)
 
     def _read_all(self) -> list[bytes]:

@@ -14,6 +14,7 @@ from bisect import bisect_right
 from collections.abc import Callable
 from ctypes import CDLL, c_char, c_int, c_longlong, c_size_t, c_ubyte, c_void_p, get_errno, memset
 from ctypes import addressof as _addressof
+from functools import lru_cache
 from typing import NoReturn, Protocol
 from weakref import WeakSet
 
@@ -246,6 +247,7 @@ def _host_unmap(address: int, size: int) -> None:
     _libc().munmap(address, size)
 
 
+@lru_cache
 def _libc() -> CDLL:
     libc = CDLL(None, use_errno=True)
     libc.mmap.restype = c_void_p

@@ -14,6 +14,10 @@ from emu.abi.x86 import PAGE_SHIFT, PAGE_SIZE
 from emu.vm.vm_object import AnonymousObject, VmObject
 
 MAX_ENTRIES = 1 << 16
+"""Of one map."""
+MAX_ALL_ENTRIES = 1 << 18
+_RESERVED = 4
+"""What mmap leaves, so that what it replaces can be split, and stacks can grow."""
 
 Copies = dict[VmObject, tuple[AnonymousObject, AnonymousObject]]
 """The copies a fork has made: object → the parent's, the child's."""
@@ -39,11 +43,21 @@ class VmMapEntry:
     nocore: bool = False
 
 
-class VmMap:
-    """The entries of one address space, [0, `limit`)."""
+class EntryCount:
+    """How many entries several maps have.  They cost the host memory that is no frame."""
 
-    def __init__(self, limit: int) -> None:
+    __slots__ = ("used",)
+
+    def __init__(self) -> None:
+        self.used = 0
+
+
+class VmMap:
+    """The entries of one address space, [0, `limit`).  `count` is shared by all of a machine."""
+
+    def __init__(self, limit: int, count: EntryCount | None = None) -> None:
         self.limit = limit
+        self._count = count or EntryCount()
         self._starts: list[int] = []
         self._entries: list[VmMapEntry] = []
 
@@ -56,7 +70,12 @@ class VmMap:
     @property
     def full(self) -> bool:
         """Are there so many entries that no more are to be made?"""
-        return len(self._entries) >= MAX_ENTRIES
+        return not self._has_room(_RESERVED)
+
+    def _has_room(self, more: int) -> bool:
+        return (
+            len(self._entries) + more <= MAX_ENTRIES and self._count.used + more <= MAX_ALL_ENTRIES
+        )
 
     def lookup(self, va: int) -> VmMapEntry | None:
         """Return the entry that contains `va`."""
@@ -125,7 +144,13 @@ class VmMap:
         return entry
 
     def clip(self, start: int, end: int) -> list[VmMapEntry]:
-        """Split entries so that they begin and end at `start` and `end`; return those between."""
+        """Split entries so that they begin and end at `start` and `end`; return those between.
+
+        Raise KernelError(ENOMEM), with nothing changed, if that makes too many.
+        """
+        splits = self._splits(start) + self._splits(end)
+        if splits and not self._has_room(splits):
+            raise KernelError(Errno.ENOMEM, "too many map entries")
         self._split(start)
         self._split(end)
         return self.overlapping(start, end)
@@ -140,14 +165,13 @@ class VmMap:
             before = self._entries[at - 1] if at > 0 else None
             if before is not None and _continues(before, entry):
                 before.end = entry.end
-                del self._starts[at], self._entries[at]
+                self._delete(at)
                 entry.object.deref()
 
     def remove(self, start: int, end: int) -> None:
         """Take [start, end) out of the map and free the memory that only it showed."""
         for entry in self.clip(start, end):
-            at = bisect_right(self._starts, entry.start) - 1
-            del self._starts[at], self._entries[at]
+            self._delete(bisect_right(self._starts, entry.start) - 1)
             if not entry.vpagetable:
                 # Pieces of one mapping show different pages of its object.
                 first = entry.offset >> PAGE_SHIFT
@@ -159,8 +183,11 @@ class VmMap:
         """Return the map of a child: each entry by its inheritance (vmspace_fork).
 
         The page table still has the right to write to what was copied; the caller takes it away.
+        Raise KernelError(ENOMEM) if there would be too many entries.
         """
-        child = VmMap(self.limit)
+        if self._count.used + len(self) > MAX_ALL_ENTRIES:
+            raise KernelError(Errno.ENOMEM, "too many map entries")
+        child = VmMap(self.limit, self._count)
         copies: Copies = {}
         for entry in self._entries:
             memory = entry.object
@@ -178,6 +205,16 @@ class VmMap:
         at = bisect_right(self._starts, entry.start)
         self._starts.insert(at, entry.start)
         self._entries.insert(at, entry)
+        self._count.used += 1
+
+    def _delete(self, at: int) -> None:
+        del self._starts[at], self._entries[at]
+        self._count.used -= 1
+
+    def _splits(self, va: int) -> bool:
+        """Is `va` inside an entry, and no boundary?"""
+        entry = self.lookup(va)
+        return entry is not None and entry.start != va
 
     def _split(self, va: int) -> None:
         """Make `va` a boundary between entries, if an entry contains it."""

@@ -23,7 +23,7 @@ from emu.abi.x86 import (
 from emu.vm.phys import PhysicalMemory
 from emu.vm.pmap import Pmap, View
 from emu.vm.vm_fault import vm_fault
-from emu.vm.vm_map import VmMap, VmMapEntry
+from emu.vm.vm_map import EntryCount, VmMap, VmMapEntry
 from emu.vm.vm_object import AnonymousObject, KernReturn, VmFaultError, VmObject
 
 STACK_STEP = 128 << 10
@@ -49,6 +49,7 @@ class Vmspace:
 
     __slots__ = (
         "_abi",
+        "_count",
         "_grows",
         "_phys",
         "data_size",
@@ -64,7 +65,15 @@ class Vmspace:
         "writable",
     )
 
-    def __init__(self, phys: PhysicalMemory, abi: AbiVersion, *, grows: bool) -> None:
+    def __init__(
+        self,
+        phys: PhysicalMemory,
+        abi: AbiVersion,
+        *,
+        grows: bool,
+        count: EntryCount | None = None,
+    ) -> None:
+        """`count` is of the map entries of all spaces of a machine; the first one begins it."""
         self._phys = phys
         self._abi = abi
         self._grows = grows  # stacks grow in a process's own space only
@@ -77,31 +86,37 @@ class Vmspace:
         self.data_size = 0
         self.stack_limit = self.size_limit = _NO_LIMIT
         """RLIMIT_STACK and RLIMIT_VMEM of the process, or of the last of several that set it."""
-        self.map = VmMap(abi.user_max)
+        self._count = count or EntryCount()
+        self.map = VmMap(abi.user_max, self._count)
         self.pmap = Pmap(phys)
         self.readable = self.pmap.readable
         self.writable = self.pmap.writable
 
     def empty(self) -> "Vmspace":
         """Return a new, empty space that a virtual kernel may fill."""
-        return Vmspace(self._phys, self._abi, grows=False)
+        return Vmspace(self._phys, self._abi, grows=False, count=self._count)
 
     def fresh(self) -> "Vmspace":
         """Return a new, empty space for a process's next program."""
-        fresh = Vmspace(self._phys, self._abi, grows=True)
+        fresh = Vmspace(self._phys, self._abi, grows=True, count=self._count)
         fresh.stack_limit, fresh.size_limit = self.stack_limit, self.size_limit
         return fresh
 
     def fork(self) -> "Vmspace":
         """Return a space for a child: each mapping shared, copied when written, or left out.
 
-        Raise KernelError(ENOMEM), with nothing changed, if there is no frame for it.
+        Raise KernelError(ENOMEM), with nothing changed, if there is no frame for it, or no room
+        for the map entries.
         """
-        child = Vmspace(self._phys, self._abi, grows=self._grows)
+        child = Vmspace(self._phys, self._abi, grows=self._grows, count=self._count)
+        try:
+            child.map = self.map.fork()
+        except KernelError:
+            child.destroy()
+            raise
         child.text_start, child.data_start = self.text_start, self.data_start
         child.data_size = self.data_size
         child.stack_limit, child.size_limit = self.stack_limit, self.size_limit
-        child.map = self.map.fork()
         for entry in self.map:
             if entry.inherit == Inherit.COPY and entry.prot & _WRITE:
                 # Dropped translations would show in the P bit of a later fault (abi 7.5).
@@ -306,7 +321,10 @@ class Vmspace:
         self.map.remove(start, end)
 
     def munmap(self, addr: int, size: int) -> None:
-        """munmap(2), vmspace_munmap: the whole range must be mapped (abi 6.10)."""
+        """munmap(2), vmspace_munmap: the whole range must be mapped (abi 6.10).
+
+        ENOMEM if a hole in a mapping would make too many entries.
+        """
         start, end = self._page_range(addr, size)
         if start == end:
             return

@@ -74,7 +74,22 @@ busier:
     cmp qword ptr [caught], 0
     je busier
     CHECK_MEM 27, caught, SIGPROF
+
+    # A child inherits no timer.
+    SYSCALL SYS_setitimer, ITIMER_VIRTUAL, hour, 0
+    CHECK_OK 28
+    SYSCALL SYS_fork
+    CHECK_OK 29
+    test rax, rax
+    jz child
+    SYSCALL SYS_wait4, -1, left, 0, 0
+    CHECK_OK 30
+    CHECK_MEM 31, left, 0
     DONE
+
+child:
+    SYSCALL SYS_getitimer, ITIMER_VIRTUAL, now
+    SYSCALL SYS_exit, [now+16]
 
 handler:
     mov [caught], rdi
@@ -85,6 +100,8 @@ once:
     .quad 0, 0, 0, 20000
 again:
     .quad 0, 20000, 0, 20000
+hour:
+    .quad 0, 0, 3600, 0
 nothing:
     .quad 0, 20000, 0, 0
 too_many_us:
