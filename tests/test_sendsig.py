@@ -701,6 +701,25 @@ def test_a_signal_breaks_a_sleep(lwp: Lwp) -> None:
     assert (frame.register("rip"), lwp.call) == (LOAD_ADDRESS + 2, None)
 
 
+def test_a_call_that_has_slept_may_take_the_fast_way_back_too(boot: Boot) -> None:
+    lwp = boot(abi=ABI_2014).lwp
+    pausing(lwp)
+    lwp.proc.kernel.sched.wakeup("channel")
+    run_again(lwp)
+    assert (lwp.frame.rax, lwp.frame.rcx, lwp.frame.r11) == (2, LOAD_ADDRESS + 2, 0x202)
+    assert not lwp.returns_fast
+    # But not if a signal has broken it.
+    catch(lwp, USR1)
+    lwp.proc.kernel.sched.attention = False
+    pausing(lwp)
+    ksignal(lwp.proc, USR1)
+    lwp.proc.kernel.sched.attention = False
+    run_again(lwp)
+    frame = Frame(lwp)
+    assert (frame.register("rax"), frame.register("rcx")) == (EINTR, 55)
+    assert not lwp.returns_fast
+
+
 @each_abi
 def test_with_sa_restart_the_call_is_made_again(boot: Boot, abi: AbiVersion) -> None:
     """From the SYSCALL instruction, with the fourth argument where it was (abi 1.3)."""
