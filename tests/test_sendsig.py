@@ -17,7 +17,7 @@ from emu.kern.proc import Lwp
 from emu.kern.sched import Blocking, LwpState, Sleep
 from emu.kern.sendsig import cursig, trapsignal, userret
 from emu.kern.sigacts import ALL, SigAction, bit, set_of
-from emu.kern.signal import ksignal, lwpsignal
+from emu.kern.signal import ksignal, lwpsignal, proc_stop
 from syscalls import table
 
 Boot = Callable[..., Booted]
@@ -804,6 +804,20 @@ def test_a_stop_before_a_sleep_begins_ends_it_once_the_process_goes_on(lwp: Lwp)
     ksignal(lwp.proc, Signal.CONT)
     run_again(lwp)
     assert (lwp.frame.rax, lwp.call) == (2, None)
+
+
+@pytest.mark.parametrize("interruptible", [False, True])
+def test_a_call_may_fall_asleep_after_it_has_stopped_its_process(
+    lwp: Lwp, interruptible: bool
+) -> None:
+    proc_stop(lwp.proc, Signal.STOP)
+    pausing(lwp, interruptible=interruptible)
+    assert lwp.state is LwpState.SLEEPING
+    ksignal(lwp.proc, Signal.CONT)
+    assert lwp.state is LwpState.SLEEPING
+    lwp.proc.kernel.sched.wakeup("channel")
+    run_again(lwp)
+    assert lwp.frame.rax == 2
 
 
 def test_a_fatal_signal_breaks_a_sleep_and_ends_the_process(lwp: Lwp) -> None:
