@@ -225,6 +225,7 @@ def test_a_frame_has_the_registers_as_the_system_call_left_them(boot: Boot) -> N
         run_to_handler(lwp)
         frame = Frame(lwp)
         assert (frame.register("rax"), frame.register("rcx")) == (0, 5)  # slot rcx: r10
+        assert lwp.frame.rcx == frame.register("addr") != lwp.frame.rip
         assert not lwp.returns_fast
 
 

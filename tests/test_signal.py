@@ -8,6 +8,7 @@ from conftest import Booted, call
 from emu.abi.event import Note
 from emu.abi.signal import SIG_IGN, SaFlag, Signal
 from emu.abi.versions import ABI_2011, VERSIONS
+from emu.kern.exit import exit1
 from emu.kern.pgrp import enter_group
 from emu.kern.proc import Lwp, Proc
 from emu.kern.sched import LwpState, Scheduler, Sleep
@@ -392,3 +393,14 @@ def test_a_call_does_not_go_on_while_its_process_is_stopped(lwp: Lwp, sched: Sch
         sched.give_way()
     table.resume(child)
     assert (went_on, child.call) == (["yes"], None)
+
+
+@pytest.mark.parametrize("abi", VERSIONS.values(), ids=VERSIONS)
+def test_who_ignores_sigchld_has_no_children_to_wait_for_in_later_versions(
+    boot: Boot, abi: object
+) -> None:
+    lwp = boot(abi=abi).lwp
+    child = child_of(lwp)
+    lwp.proc.sigacts.set(Signal.CHLD, SigAction(SIG_IGN))
+    exit1(child.proc)
+    assert (child.proc.pid in lwp.proc.kernel.procs) == (abi is ABI_2011)
