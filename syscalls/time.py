@@ -31,6 +31,7 @@ def gettimeofday(lwp: Lwp, tp: Ptr, tzp: Ptr) -> None:
 
 def settimeofday(lwp: Lwp, tv: Ptr, tzp: Ptr) -> None:
     """Set the clock; either pointer may be NULL.  The time zone stays UTC."""
+    lwp.proc.ucred.check_root("setting the clock")
     new = lwp.vmspace.copyin_struct(tv, Timeval) if tv else None
     if new is not None and not 0 <= new.tv_usec < _US_PER_SECOND:
         raise KernelError(Errno.EINVAL, f"{new.tv_usec} microseconds")
@@ -56,6 +57,7 @@ def clock_gettime(lwp: Lwp, clock_id: ClockIdArg, tp: Ptr) -> None:
 def clock_settime(lwp: Lwp, clock_id: ClockIdArg, tp: Ptr) -> None:
     """Set the clock, to whole microseconds.  What waits for a time is not touched."""
     new = lwp.vmspace.copyin_struct(tp, Timespec)
+    lwp.proc.ucred.check_root("setting the clock")
     if clock_id != ClockId.REALTIME:
         raise KernelError(Errno.EINVAL, f"clock {clock_id}")
     if not 0 <= new.tv_nsec < _SECOND:

@@ -144,8 +144,8 @@ def test_minivk_runs_its_processes_on_two_cpus(clock: str, abi: str) -> None:
         "[cpu] pid 6 uses the FP unit: its registers are loaded",
         "[pid 6] 3.14159265 is pi",
         "[pid 7] 0.69314718 is the logarithm of 2",
-        "[cpu] pid 1 killed: its 3 slices are used up",
-        "[cpu] pid 2 killed: its 3 slices are used up",
+        "[cpu] pid 1 killed: it has used up its slices",
+        "[cpu] pid 2 killed: it has used up its slices",
         "[cpu] halts",
         "everything is as it should be",
     ):
@@ -154,8 +154,9 @@ def test_minivk_runs_its_processes_on_two_cpus(clock: str, abi: str) -> None:
         # It never gives the CPU back, yet others had it in between.
         interrupted = [line for line in lines if f"pid {pid} interrupted at " in line]
         counts = [int(line.split()[-1]) for line in interrupted]
-        assert len(counts) == 2 and 0 <= counts[0] <= counts[1]
-        assert processes[pid]["slices"] == 3
+        assert len(counts) == 2 and counts[0] <= counts[1]
+        if clock == "virtual":
+            assert 0 < counts[0] < counts[1]
     assert sum("a copy of the shared one" in line for line in lines) == 1
     assert {pid for pid, row in processes.items() if row["fp_loads"]} == {6, 7}
     if clock == "virtual":

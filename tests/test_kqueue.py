@@ -1,6 +1,7 @@
 """kqueue and kevent (abi 2.1): knotes on files and descriptors of the host, and their limits."""
 
 import os
+import socket
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from ctypes import sizeof
@@ -13,6 +14,7 @@ from conftest import Finishing
 from emu.abi.errno import Errno, KernelError
 from emu.abi.event import Ev, Evfilt, Note
 from emu.abi.fcntl import Fcntl, Open
+from emu.abi.socket import Af, Sock
 from emu.abi.structs import Kevent
 from emu.abi.versions import ABI_2011
 from emu.abi.x86 import PAGE_SIZE
@@ -20,8 +22,10 @@ from emu.cpu.unicorn_engine import UnicornEngine
 from emu.kern import kqueue
 from emu.kern.clock import VirtualClock
 from emu.kern.file import File, FileTable, Stream
+from emu.kern.host_socket import HostSocket
+from emu.kern.local import LocalSocket
 from emu.kern.pgrp import new_session
-from emu.kern.proc import Kernel, Lwp, Proc
+from emu.kern.proc import Kernel, Lwp, Proc, Ucred
 from emu.kern.tree import Tree
 from emu.vm.phys import PhysicalMemory
 from emu.vm.vmspace import Vmspace
@@ -213,6 +217,75 @@ def test_a_redirected_host_file_ends(lwp: Lwp, queue: int, tmp_path: Path, conte
     assert kevent(lwp, queue) == []
     lwp.proc.files.close(fd)
     os.close(host)
+
+
+# Sockets
+
+
+@pytest.fixture
+def server() -> Iterator[socket.socket]:
+    with socket.create_server(("127.0.0.1", 0)) as made:
+        yield made
+
+
+def host_socket(lwp: Lwp, made: socket.socket) -> tuple[HostSocket, int]:
+    node = HostSocket(lwp.proc.kernel, Af.INET, Sock.STREAM, made.dup())
+    return node, lwp.proc.files.add(File(node, Open.RDWR))
+
+
+def test_a_socket_that_listens_is_readable_when_somebody_calls(
+    lwp: Lwp, queue: int, server: socket.socket
+) -> None:
+    node, fd = host_socket(lwp, server)
+    node.listening = True
+    assert kevent(lwp, queue, change(fd, READ, ADD | CLEAR)) == []
+    with socket.create_connection(server.getsockname()):
+        assert kevent(lwp, queue) == [Told(fd, READ, ADD | CLEAR, 1)]
+        assert kevent(lwp, queue) == []
+        with socket.create_connection(server.getsockname()):
+            assert kevent(lwp, queue) == [Told(fd, READ, ADD | CLEAR, 1)]
+
+
+def test_a_connection_tells_of_data_room_and_half_a_hang_up(
+    lwp: Lwp, queue: int, server: socket.socket
+) -> None:
+    with socket.create_connection(server.getsockname()) as client:
+        accepted, _ = server.accept()
+        node, fd = host_socket(lwp, accepted)
+        accepted.close()
+        assert kevent(lwp, queue, change(fd, READ, ADD | CLEAR)) == []
+        client.send(b"abc")
+        assert kevent(lwp, queue) == [Told(fd, READ, ADD | CLEAR, 3)]
+        client.shutdown(socket.SHUT_WR)
+        assert kevent(lwp, queue) == [Told(fd, READ, ADD | CLEAR | EOF, 3)]
+        assert kevent(lwp, queue) == []
+        told = kevent(lwp, queue, change(fd, WRITE, ADD))
+        assert told == [Told(fd, WRITE, ADD, node.space)]
+
+
+def test_a_socket_without_a_peer_is_neither_readable_nor_writable(lwp: Lwp, queue: int) -> None:
+    with socket.socket() as made:
+        _, fd = host_socket(lwp, made)
+        assert kevent(lwp, queue, change(fd, READ, ADD), change(fd, WRITE, ADD)) == []
+
+
+@pytest.mark.parametrize("kind", [Sock.STREAM, Sock.DGRAM])
+def test_a_pair_of_sockets_tells_of_each_other(lwp: Lwp, queue: int, kind: Sock) -> None:
+    ours, theirs = (
+        lwp.proc.files.add(File(each, Open.RDWR))
+        for each in LocalSocket.pair(lwp.proc.kernel, kind)
+    )
+    assert kevent(lwp, queue, change(ours, READ, ADD | CLEAR)) == []
+    files.write(lwp, theirs, BUFFER, 3)
+    (told,) = kevent(lwp, queue)
+    assert (told.ident, told.data >= 3) == (ours, True)
+    assert kevent(lwp, queue) == []
+    node = lwp.proc.files.get(ours).node
+    assert kevent(lwp, queue, change(ours, WRITE, ADD))[0].data == node.output().data > 0
+    files.close(lwp, theirs)
+    if kind is Sock.STREAM:
+        flags = {told.filter: told.flags for told in kevent(lwp, queue)}
+        assert flags == {READ: ADD | CLEAR | EOF, WRITE: ADD | EOF | NODATA}
 
 
 # Files
@@ -498,6 +571,17 @@ def test_an_owner_that_exits_is_forgotten(lwp: Lwp, pipe: Pipe) -> None:
     assert files.fcntl(lwp, pipe.fd, Fcntl.GETOWN, 0) == child.pid
     child.exit_status = 0
     assert files.fcntl(lwp, pipe.fd, Fcntl.GETOWN, 0) == 0
+
+
+def test_an_owner_gets_no_signal_from_somebody_it_does_not_obey(
+    lwp: Lwp, counted: None, pipe: Pipe
+) -> None:
+    lwp.proc.ucred = Ucred(uid=1000, ruid=1000)
+    files.fcntl(lwp, pipe.fd, Fcntl.SETOWN, lwp.proc.pid)
+    files.fcntl(lwp, pipe.fd, Fcntl.SETFL, Open.ASYNC)
+    lwp.proc.ucred = Ucred(uid=2000, ruid=2000)
+    pipe.write(b"a")
+    assert not sigio(lwp)
 
 
 @pytest.mark.parametrize("owner", [99_999, -99_999])

@@ -12,7 +12,7 @@ from emu.abi.x86 import PAGE_SIZE
 from emu.cpu.unicorn_engine import UnicornEngine
 from emu.kern.clock import VirtualClock
 from emu.kern.file import FileTable
-from emu.kern.proc import Kernel, Lwp, Proc
+from emu.kern.proc import Kernel, Lwp, Proc, Ucred
 from emu.kern.tree import Tree
 from emu.vm.phys import PhysicalMemory
 from emu.vm.vmspace import Vmspace
@@ -132,6 +132,18 @@ def test_a_refused_setting_changes_nothing(
     assert caught.value.errno == errno
     clock_gettime(lwp, REALTIME, BUFFER)
     assert stored(lwp) == (8, 234_567_890)
+
+
+def test_only_root_sets_the_clock(lwp: Lwp) -> None:
+    lwp.proc.ucred = Ucred(uid=1000)
+    calls: list[Callable[[], None]] = [
+        lambda: settimeofday(lwp, UNMAPPED, 0),
+        lambda: clock_settime(lwp, MONOTONIC, give(lwp, 1, 0)),
+    ]
+    for call in calls:
+        with pytest.raises(KernelError) as caught:
+            call()
+        assert caught.value.errno == Errno.EPERM
 
 
 def timer(lwp: Lwp, which: int) -> tuple[int, ...]:

@@ -37,7 +37,7 @@ from emu.abi.socket import (
     SockaddrIn,
     Tcp,
 )
-from emu.kern.file import File
+from emu.kern.file import File, Readiness
 from emu.kern.host import guest_errno, host_errors
 from emu.kern.proc import Kernel
 from emu.kern.sched import READABLE, WRITABLE, Blocking, Restart, Sleep
@@ -90,6 +90,7 @@ _HOST_SWITCHES = {
     So.REUSEPORT: getattr(host, "SO_REUSEPORT", None),
     So.OOBINLINE: host.SO_OOBINLINE,
 }
+_HALF_CLOSED: int = getattr(select, "POLLRDHUP", 0)
 _HOST_SIZES = {So.SNDBUF: host.SO_SNDBUF, So.RCVBUF: host.SO_RCVBUF}
 _HOST_IP = {IP_TOS: host.IP_TOS, IP_TTL: host.IP_TTL}
 
@@ -292,6 +293,22 @@ class HostSocket(Socket):
     def until_writable(self) -> Sleep:
         return Sleep(fds=((self._host.fileno(), WRITABLE),))
 
+    def input(self, offset: int) -> Readiness:
+        found = self._look(READABLE | _HALF_CLOSED)
+        if self.listening:
+            return Readiness(bool(found), 1 if found else 0)
+        if self.kind is not Sock.DGRAM and not self._is_connected():
+            return Readiness(bool(found & select.POLLERR))
+        ended = bool(found & (_HALF_CLOSED | select.POLLHUP))
+        return Readiness(bool(found or self._undelivered), self.pending(0), ended)
+
+    def output(self) -> Readiness:
+        found = self._look(WRITABLE)
+        if self.kind is not Sock.DGRAM and not self._is_connected():
+            return Readiness(bool(found & select.POLLERR))
+        ended = bool(found & select.POLLHUP)
+        return Readiness(bool(found), self.space if found and not ended else 0, ended)
+
     def pending(self, offset: int) -> int:
         if self.listening:
             return 0
@@ -361,9 +378,14 @@ class HostSocket(Socket):
             yield from self._wait(Sleep(fds=((self._host.fileno(), events),)), buffer, flags)
 
     def _is_ready(self, events: int) -> bool:
+        return bool(self._look(events))
+
+    def _look(self, events: int) -> int:
+        """Return those of `events` that the host is ready for, and what is wrong with it."""
         poll = select.poll()
         poll.register(self._host, events)
-        return bool(poll.poll(0))
+        ready = poll.poll(0)
+        return ready[0][1] if ready else 0
 
     def _is_connected(self) -> bool:
         """Is there a peer, or has there been one?"""

@@ -22,7 +22,7 @@ from emu.abi.socket import (
     Shut,
     Sock,
 )
-from emu.kern.file import File
+from emu.kern.file import File, Readiness
 from emu.kern.proc import Kernel
 from emu.kern.sched import Blocking, Restart, Sleep
 from emu.kern.socket import Address, Control, Deliver, Received, Socket, Transfer
@@ -204,6 +204,12 @@ class LocalSocket(Socket):
         connected = self._peer is not None or self.kind is Sock.DGRAM
         ready = connected and self.space >= self.snd.lowat
         return ready or self._cant_send or self._error is not None
+
+    def input(self, offset: int) -> Readiness:
+        return Readiness(self.can_read(), self._size, self._cant_receive)
+
+    def output(self) -> Readiness:
+        return Readiness(self.can_write(), self.space, self._cant_send)
 
     def until_readable(self) -> Sleep:
         return Sleep((self._data,))

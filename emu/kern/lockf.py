@@ -41,6 +41,7 @@ class Lockf:
 
     def __init__(self) -> None:
         self.ranges: list[Range] = []
+        """By their first byte."""
         self.waiting: Counter[object] = Counter()
         """Owners who wait for a lock on this file."""
         self.released: Callable[[], object] | None = None
@@ -62,7 +63,7 @@ class Lockf:
         assert self.conflict(wanted) is None
         self._cut(wanted.owner, wanted.first, wanted.last)
         self.ranges.append(wanted)
-        self.ranges.sort(key=lambda held: held.first)
+        self.ranges.sort(key=_place)
         self._tell()
 
     def remove(self, owner: object, first: int = 0, last: int = LAST) -> None:
@@ -71,13 +72,18 @@ class Lockf:
         self._tell()
 
     def _cut(self, owner: object, first: int, last: int) -> None:
-        self.ranges = [
-            piece for held in self.ranges for piece in _remains(held, owner, first, last)
-        ]
+        self.ranges = sorted(
+            (piece for held in self.ranges for piece in _remains(held, owner, first, last)),
+            key=_place,
+        )
 
     def _tell(self) -> None:
         if self.released is not None:
             self.released()
+
+
+def _place(held: Range) -> int:
+    return held.first
 
 
 def _remains(held: Range, owner: object, first: int, last: int) -> Iterator[Range]:

@@ -4,19 +4,23 @@ from emu.abi.errno import Errno, KernelError
 from emu.abi.fcntl import Open
 from emu.abi.signal import Signal
 from emu.kern.file import File
-from emu.kern.proc import Kernel, Pgrp, Proc
-from emu.kern.signal import ksignal, pgsignal
+from emu.kern.proc import Kernel, Pgrp, Proc, Ucred
+from emu.kern.signal import ksignal
 
 _ASYNC = int(Open.ASYNC)
 
 
 class Sigio:
-    """A process or a group that owns a file (struct sigio).  One that is gone is nobody."""
+    """A process or a group that owns a file (struct sigio).  One that is gone is nobody.
 
-    __slots__ = ("_who",)
+    It gets no signal that whoever made it the owner might not have sent.
+    """
 
-    def __init__(self, who: Proc | Pgrp) -> None:
+    __slots__ = ("_ucred", "_who")
+
+    def __init__(self, who: Proc | Pgrp, ucred: Ucred) -> None:
         self._who = who
+        self._ucred = ucred
 
     @property
     def number(self) -> int:
@@ -28,16 +32,15 @@ class Sigio:
 
     def send(self) -> None:
         who = self._who
-        if isinstance(who, Proc):
-            ksignal(who, Signal.IO)
-        else:
-            pgsignal(who.members, Signal.IO)
+        for proc in [who] if isinstance(who, Proc) else list(who.members):
+            if self._ucred.may_handle(proc.ucred):
+                ksignal(proc, Signal.IO)
 
 
 def fsetown(proc: Proc, file: File, number: int) -> None:
     """Make a process, or a group if `number` is negative, the owner of `file`; 0 means nobody."""
     _check(file)
-    file.sigio = Sigio(_find(proc, number)) if number else None
+    file.sigio = Sigio(_find(proc, number), proc.ucred) if number else None
     watch_input(proc.kernel, file)
 
 

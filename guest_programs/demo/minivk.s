@@ -38,7 +38,7 @@ CALL_GETPID = 3                         # : number of the process
 CALL_BRK = 4                            # address: the heap ends there from now on
 CALL_FORK = 5                           # : number of the child; 0 in the child
 CALL_WAIT = 6                           # number: exit status of a child, once it has ended
-CALL_LIMIT = 7                          # slices: the process is ended when it has used them up
+CALL_LIMIT = 7                          # slices: so many are left before the process is ended
 
 # A process.  Its address is also that of its registers, and the name of its vmspace.
 P_FRAME = 0
@@ -51,7 +51,7 @@ P_AWAITED = P_STATE + 8                 # the process that it waits for
 P_PROGRAM = P_AWAITED + 8
 P_ROOT = P_PROGRAM + 8                  # where in the image its page table begins
 P_HEAP_SIZE = P_ROOT + 8
-P_LIMIT = P_HEAP_SIZE + 8               # how many slices it may use up, or 0
+P_LIMIT = P_HEAP_SIZE + 8               # how many slices it has left, or 0: as many as it likes
 P_STATUS = P_LIMIT + 8                  # with which it exited, or 0
 P_TRAP = P_STATUS + 8                   # which killed it, or 0
 P_CPU = P_TRAP + 8                      # the CPU that ran it last
@@ -197,15 +197,14 @@ fp_fault:
 # slice_over: a tick has come.  Others that are ready run first.
 slice_over:
     inc qword ptr [rbp + P_SLICES]
-    mov rax, [rbp + P_LIMIT]
-    test rax, rax
-    jz stand_back
-    cmp [rbp + P_SLICES], rax
-    jae slice_last
+    cmp qword ptr [rbp + P_LIMIT], 0
+    je stand_back
+    dec qword ptr [rbp + P_LIMIT]
+    jz slice_last
     LOG "pid %d  interrupted at %x, rbx is %d\n", [rbp + P_PID], [rbp + TF_RIP], [rbp + TF_RBX]
     jmp stand_back
 slice_last:
-    LOG "pid %d  killed: its %d slices are used up\n", [rbp + P_PID], rax
+    LOG "pid %d  killed: it has used up its slices\n", [rbp + P_PID]
     mov qword ptr [rbp + P_TRAP], T_ASTFLT
     call process_end
     jmp schedule

@@ -1,0 +1,87 @@
+# abi 7.2: a thread may lose the CPU anywhere, and goes on as if nothing had been.
+
+.include "signals.inc"
+
+.ifndef COUNT
+COUNT = 200
+.endif
+CELL = 256                              # bytes of each thread's own
+
+    THREAD 1, worker, 1
+    THREAD 2, worker, 2
+    THREAD 3, worker, 3
+    mov edi, 4
+    mov rsp, stacks + 4*STACK_SIZE
+    call work
+    AWAIT finished, 3
+    CHECK_EQ 4, [shared], 4*COUNT
+    CHECK_EQ 5, [cells + 1*CELL], COUNT
+    CHECK_EQ 6, [cells + 2*CELL], COUNT
+    CHECK_EQ 7, [cells + 3*CELL], COUNT
+    CHECK_EQ 8, [cells + 4*CELL], COUNT
+    CHECK_EQ 9, [cells + 1*CELL + 8], 2*COUNT
+    CHECK_EQ 10, [cells + 4*CELL + 8], 2*COUNT
+    DONE
+
+worker:
+    call work
+    ANNOUNCE finished
+    THREAD_EXIT
+
+work:
+    imul r12, rdi, CELL
+    lea r12, [r12 + cells]
+    mov r13, COUNT
+    mov r14, rsp
+1:
+    inc qword ptr [r12]
+    lock inc qword ptr [shared]
+    push r13
+    push r12
+    call twice
+    pop rax
+    mov ebx, 20
+    cmp rax, r12
+    jne failed
+    pop rax
+    mov ebx, 21
+    cmp rax, r13
+    jne failed
+    # A pattern that changes each time is copied, and compared.
+    mov [r12 + 16], r13
+    lea rdi, [r12 + 32]
+    lea rsi, [r12 + 16]
+    mov ecx, 24
+    cld
+    rep movsb
+    lea rdi, [r12 + 32]
+    lea rsi, [r12 + 16]
+    mov ecx, 24
+    repe cmpsb
+    mov ebx, 22
+    jne failed
+    mov ebx, 23
+    cmp rcx, 0
+    jne failed
+    dec r13
+    jnz 1b
+    mov ebx, 24
+    cmp rsp, r14
+    jne failed
+    ret
+
+twice:
+    add qword ptr [r12 + 8], 1
+    call once
+    ret
+once:
+    add qword ptr [r12 + 8], 1
+    ret
+
+    .balign 8
+shared:
+    .quad 0
+finished:
+    .quad 0
+cells:
+    .space 5*CELL
