@@ -150,11 +150,25 @@ NAMES = {
     310: "getsid",
     311: "setresuid",
     312: "setresgid",
+    314: "aio_return",
+    315: "aio_suspend",
+    316: "aio_cancel",
+    317: "aio_error",
+    318: "aio_read",
+    319: "aio_write",
+    320: "lio_listio",
     321: "yield",
     324: "mlockall",
     325: "munlockall",
     326: "__getcwd",
+    327: "sched_setparam",
+    328: "sched_getparam",
+    329: "sched_setscheduler",
+    330: "sched_getscheduler",
     331: "sched_yield",
+    332: "sched_get_priority_max",
+    333: "sched_get_priority_min",
+    334: "sched_rr_get_interval",
     340: "sigprocmask",
     341: "sigsuspend",
     342: "sigaction",
@@ -162,11 +176,15 @@ NAMES = {
     344: "sigreturn",
     345: "sigtimedwait",
     346: "sigwaitinfo",
+    359: "aio_waitcomplete",
     360: "getresuid",
     361: "getresgid",
     362: "kqueue",
     363: "kevent",
     393: "sendfile",
+    450: "varsym_set",
+    451: "varsym_get",
+    452: "varsym_list",
     469: "umtx_sleep",
     470: "umtx_wakeup",
     472: "set_tls_area",
@@ -515,6 +533,11 @@ def test_indirection_is_not_repeated(boot: Boot, outer: int, inner: int) -> None
     assert machine.run() == 140
     assert machine.lwp.frame.rax == 22
     assert machine.lwp.frame.rflags & Rflags.C
+
+
+@pytest.mark.parametrize("name", [name for name in NUMBERS if "aio" in name or "lio_" in name])
+def test_asynchronous_io_exists_and_is_not_there(lwp: Lwp, name: str) -> None:
+    assert call(lwp, name, 0, 0, 0, 0) is Errno.ENOSYS
 
 
 def test_sbrk_sstk_and_sysarch_exist_and_are_not_supported(lwp: Lwp) -> None:

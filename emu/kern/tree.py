@@ -61,6 +61,8 @@ class Tree:
         what /dev/random gives.
         """
         self._root = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        self.substitute: Callable[[bytes], bytes] | None = None
+        """Replaces the variables in a symbolic link, if they are to be replaced."""
         self._disk = Disk(limit)
         self._scratch: Scratch | None = None
         self._vnodes: dict[Key, Vnode] = {}
@@ -345,7 +347,7 @@ class Tree:
         self, path: bytes, cwd: Nchandle, *, follow: bool = True, purpose: Purpose = Purpose.FIND
     ) -> AbstractContextManager[Found]:
         start = () if path.startswith(b"/") else cwd.names
-        return lookup(self._root, self._devices, path, start, follow, purpose)
+        return lookup(self._root, self._devices, path, start, follow, purpose, self.substitute)
 
     def _open_directory(self, found: Found, flags: int) -> File:
         with host_errors():
