@@ -40,6 +40,7 @@ NAMES = {
     15: "chmod",
     16: "chown",
     17: "break",
+    18: "getfsstat",
     20: "getpid",
     23: "setuid",
     24: "getuid",
@@ -51,6 +52,8 @@ NAMES = {
     31: "getpeername",
     32: "getsockname",
     33: "access",
+    34: "chflags",
+    35: "fchflags",
     36: "sync",
     37: "kill",
     39: "getppid",
@@ -62,6 +65,8 @@ NAMES = {
     50: "setlogin",
     53: "sigaltstack",
     54: "ioctl",
+    55: "reboot",
+    56: "revoke",
     57: "symlink",
     58: "readlink",
     59: "execve",
@@ -111,6 +116,7 @@ NAMES = {
     136: "mkdir",
     137: "rmdir",
     138: "utimes",
+    140: "adjtime",
     147: "setsid",
     157: "statfs",
     158: "fstatfs",
@@ -169,6 +175,7 @@ NAMES = {
     332: "sched_get_priority_max",
     333: "sched_get_priority_min",
     334: "sched_rr_get_interval",
+    335: "utrace",
     340: "sigprocmask",
     341: "sigsuspend",
     342: "sigaction",
@@ -181,10 +188,13 @@ NAMES = {
     361: "getresgid",
     362: "kqueue",
     363: "kevent",
+    391: "lchflags",
     393: "sendfile",
     450: "varsym_set",
     451: "varsym_get",
     452: "varsym_list",
+    453: "upc_register",
+    454: "upc_control",
     469: "umtx_sleep",
     470: "umtx_wakeup",
     472: "set_tls_area",
@@ -215,6 +225,7 @@ NAMES = {
     499: "pselect",
     500: "statvfs",
     501: "fstatvfs",
+    503: "getvfsstat",
     504: "openat",
     505: "fstatat",
     506: "fchmodat",
@@ -533,6 +544,11 @@ def test_indirection_is_not_repeated(boot: Boot, outer: int, inner: int) -> None
     assert machine.run() == 140
     assert machine.lwp.frame.rax == 22
     assert machine.lwp.frame.rflags & Rflags.C
+
+
+def test_there_are_no_upcalls(lwp: Lwp) -> None:
+    assert call(lwp, "upc_register", 0, 0, 0, 0) is Errno.ENOSYS
+    assert call(lwp, "upc_control", 0, -1, 0) is Errno.ENOSYS
 
 
 @pytest.mark.parametrize("name", [name for name in NUMBERS if "aio" in name or "lio_" in name])

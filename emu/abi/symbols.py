@@ -10,6 +10,7 @@ from emu.abi.frames import TRAPFRAME_SIZE, VEXTFRAME_SIZE, Trapframe, Vextframe
 from emu.abi.ioctl import Ioctl
 from emu.abi.mman import Inherit, Madv, Map, Mcl, Mincore, Ms, Prot
 from emu.abi.poll import Poll
+from emu.abi.reboot import Rb
 from emu.abi.resource import RlimitKind
 from emu.abi.sched import SchedPolicy
 from emu.abi.sigframe import McFpFormat, McOwnedFp, SigactionStruct, Siginfo, StackT
@@ -84,6 +85,7 @@ _PREFIXES: dict[str, type[IntEnum] | type[IntFlag]] = {
     "W": Wait,
     "RF": Rfork,
     "RLIMIT_": RlimitKind,
+    "RB_": Rb,
     "SCHED_": SchedPolicy,
     "VARSYM_": Varsym,
     "AF_": Af,

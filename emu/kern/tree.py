@@ -147,10 +147,18 @@ class Tree:
         if not permitted:
             raise KernelError(Errno.EACCES, str(found))
 
-    def check(self, path: bytes, cwd: Nchandle) -> None:
+    def check(self, path: bytes, cwd: Nchandle, *, follow: bool = True) -> None:
         """Raise what a lookup of `path` raises, if anything."""
-        with self._walk(path, cwd):
+        with self._walk(path, cwd, follow=follow):
             pass
+
+    def is_open(self, path: bytes, cwd: Nchandle) -> bool:
+        """Does anybody have the file open?  A device always may be."""
+        with self._walk(path, cwd) as found:
+            if found.status is None:
+                return True
+            key = found.status.st_dev, found.status.st_ino
+        return key in self._vnodes or key in self._directories
 
     def full_path(self, path: bytes, cwd: Nchandle) -> bytes:
         """Return `path` from the root, without links and dots (vn_fullpath)."""
