@@ -161,7 +161,7 @@ TABLE: Mapping[int, Syscall] = {
     126: Syscall(cred.setreuid),
     127: Syscall(cred.setregid),
     128: Syscall(path.rename),
-    131: Syscall(file.flock, note="a conflicting lock is EAGAIN, never waited for"),
+    131: Syscall(file.flock),
     132: Syscall(path.mkfifo, note="EOPNOTSUPP: no fifos can be made"),
     133: Syscall(socket.sendto),
     134: Syscall(file.shutdown),

@@ -146,7 +146,7 @@ def test_an_lwp_alone_with_nothing_to_wait_for_is_never_interrupted(boot: Boot) 
     machine = boot(LOOP_AND_EXIT, clock=HostClock())
     assert interruptions(machine) == 0
     assert not machine.lwp.cpu._armed
-    assert machine.machine._alarm is None
+    assert not machine.machine._alarm.used
 
 
 def test_the_alarm_ends_slices(boot: Boot, monkeypatch: pytest.MonkeyPatch) -> None:
