@@ -1,21 +1,22 @@
 """What is known of a file: modes, owners, times; its file system (sys/kern/vfs_syscalls.c)."""
 
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 from emu.abi.errno import Errno, KernelError
 from emu.abi.fcntl import AT_FDCWD, MAXPATHLEN, NAME_MAX, At
 from emu.abi.fcntl import Mode as FileMode
 from emu.abi.ioctl import CC_DISABLED
-from emu.abi.mount import Mnt, St
+from emu.abi.mount import Mnt, MntWait, St
 from emu.abi.pipe import PIPE_BUF
 from emu.abi.structs import TIMEVAL_SIZE, Statfs, Statvfs, Timeval
 from emu.abi.unistd import LINK_MAX, MAX_CANON, MAX_INPUT, Pc
 from emu.abi.x86 import U32_MASK
 from emu.kern.proc import Lwp
-from syscalls.args import AtArg, DirFd, Fd, Int, Mode, Ptr, Str, enum_kind
+from syscalls.args import AtArg, DirFd, Fd, Int, Mode, Ptr, Size, Str, enum_kind, flags_kind
 from syscalls.path import copyin_at, copyin_path, follows, vnode_file
 
 PcArg = Annotated[int, enum_kind(Pc, "_PC_")]
+MountArg = Annotated[int, flags_kind(MntWait, "MNT_")]
 
 FILE_SYSTEM = b"vkemu"
 """The name of the only type of file system there is."""
@@ -71,6 +72,22 @@ def fchownat(lwp: Lwp, fd: DirFd, path: Str, uid: Int, gid: Int, flags: AtArg) -
     lwp.proc.kernel.tree.chown(name, start, _owner(uid), _owner(gid), follow=follow)
 
 
+def chflags(lwp: Lwp, path: Str, flags: Int) -> NoReturn:
+    """Set flags such as UF_IMMUTABLE, which this file system does not have."""
+    lwp.proc.kernel.tree.check(copyin_path(lwp, path), lwp.proc.files.cwd)
+    raise KernelError(Errno.EOPNOTSUPP, "no flags")
+
+
+def lchflags(lwp: Lwp, path: Str, flags: Int) -> NoReturn:
+    lwp.proc.kernel.tree.check(copyin_path(lwp, path), lwp.proc.files.cwd, follow=False)
+    raise KernelError(Errno.EOPNOTSUPP, "no flags")
+
+
+def fchflags(lwp: Lwp, fd: Fd, flags: Int) -> NoReturn:
+    vnode_file(lwp, fd)
+    raise KernelError(Errno.EOPNOTSUPP, "no flags")
+
+
 def utimes(lwp: Lwp, path: Str, tptr: Ptr) -> None:
     """Set the times of last access and change to those at `tptr`, or NULL: to now."""
     _utimes(lwp, path, tptr, follow=True)
@@ -103,6 +120,32 @@ def statvfs(lwp: Lwp, path: Str, buf: Ptr) -> None:
 def fstatvfs(lwp: Lwp, fd: Fd, buf: Ptr) -> None:
     vnode_file(lwp, fd)
     lwp.vmspace.copyout(buf, bytes(_statvfs(lwp)))
+
+
+def getfsstat(lwp: Lwp, buf: Ptr, bufsize: Size, flags: MountArg) -> int:
+    """Store what is known of each file system, as far as there is room; return their number.
+
+    There is one.  With NULL nothing is stored.
+    """
+    status = bytes(_statfs(lwp))
+    if not buf:
+        return 1
+    if bufsize < len(status):
+        return 0
+    lwp.vmspace.copyout(buf, status)
+    return 1
+
+
+def getvfsstat(lwp: Lwp, buf: Ptr, vbuf: Ptr, vbufsize: Size, flags: MountArg) -> int:
+    """As getfsstat, of both kinds; `vbuf` decides how many there are."""
+    status = bytes(_statvfs(lwp))
+    if not vbuf:
+        return 1
+    if vbufsize < len(status):
+        return 0
+    lwp.vmspace.copyout(buf, bytes(_statfs(lwp)))
+    lwp.vmspace.copyout(vbuf, status)
+    return 1
 
 
 def pathconf(lwp: Lwp, path: Str, name: PcArg) -> int:

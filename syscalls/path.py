@@ -226,6 +226,19 @@ def umask(lwp: Lwp, newmask: Mode) -> int:
     return old
 
 
+def revoke(lwp: Lwp, path: Str) -> None:
+    """Close a file for everybody who has it open; only for its owner and root.
+
+    EOPNOTSUPP if somebody has: open files stay open.
+    """
+    tree, cwd = lwp.proc.kernel.tree, lwp.proc.files.cwd
+    name = copyin_path(lwp, path)
+    if tree.stat(name, cwd).st_uid != lwp.proc.ucred.uid:
+        lwp.proc.ucred.check_root("somebody else's file")
+    if tree.is_open(name, cwd):
+        raise KernelError(Errno.EOPNOTSUPP, "open files stay open")
+
+
 def getdirentries(lwp: Lwp, fd: Fd, buf: Ptr, count: UInt, basep: Ptr) -> int:
     """Store directory entries, and at `basep`, unless NULL, the position they began at."""
     base = lwp.proc.files.get(fd).offset

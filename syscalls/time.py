@@ -1,15 +1,17 @@
 """What time it is, and timers (sys/kern/kern_time.c)."""
 
+from contextlib import suppress
 from typing import Annotated
 
 from emu.abi.errno import Errno, KernelError
 from emu.abi.structs import Itimerval, Timespec, Timeval
 from emu.abi.time import ITIMER_LONGEST, ClockId, Itimer
+from emu.abi.x86 import U64_MASK
 from emu.kern.clock import CPUTIMER_FREQ, TICK_NS
 from emu.kern.itimer import set_timer
 from emu.kern.proc import Lwp
 from emu.kern.sched import Blocking, Restart, Sleep
-from syscalls.args import Ptr, enum_kind
+from syscalls.args import Ptr, enum_kind, signed64
 
 ClockIdArg = Annotated[int, enum_kind(ClockId, "CLOCK_")]
 ItimerArg = Annotated[int, enum_kind(Itimer, "ITIMER_")]
@@ -39,6 +41,18 @@ def settimeofday(lwp: Lwp, tv: Ptr, tzp: Ptr) -> None:
         lwp.vmspace.copyin(tzp, _TIMEZONE_SIZE)
     if new is not None:
         lwp.proc.kernel.clock.set_now(new.tv_sec * _SECOND + new.tv_usec * _US)
+
+
+def adjtime(lwp: Lwp, delta: Ptr, olddelta: Ptr) -> None:
+    """Correct the clock, at once.  So nothing is ever left of the correction before."""
+    lwp.proc.ucred.check_root("setting the clock")
+    wanted = lwp.vmspace.copyin_struct(delta, Timeval)
+    clock = lwp.proc.kernel.clock
+    ns = signed64(wanted.tv_sec * _SECOND + wanted.tv_usec * _US & U64_MASK)
+    clock.set_now(clock.now_ns() + ns)
+    if olddelta:
+        with suppress(KernelError):  # the original does not look
+            lwp.vmspace.copyout(olddelta, bytes(Timeval()))
 
 
 def clock_gettime(lwp: Lwp, clock_id: ClockIdArg, tp: Ptr) -> None:

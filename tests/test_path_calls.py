@@ -19,7 +19,7 @@ from emu.abi.x86 import PAGE_SIZE
 from emu.cpu.unicorn_engine import UnicornEngine
 from emu.kern.clock import VirtualClock
 from emu.kern.file import File, FileTable, Stream
-from emu.kern.proc import Kernel, Lwp, Proc
+from emu.kern.proc import Kernel, Lwp, Proc, Ucred
 from emu.kern.tree import Tree
 from emu.vm.phys import PhysicalMemory
 from emu.vm.vmspace import Vmspace
@@ -302,6 +302,58 @@ def test_statfs_and_statvfs_describe_the_tree(lwp: Lwp, tmp_path: Path) -> None:
     assert (vfs.f_frsize, vfs.f_blocks, vfs.f_namemax) == (host.f_frsize, host.f_blocks, 255)
     assert vfs.f_flag == 2  # ST_NOSUID
     assert vfs.f_fsid == fs.f_fsid[0]
+
+
+def test_the_tree_is_the_one_file_system(lwp: Lwp) -> None:
+    attr.statfs(lwp, named(lwp, b"/"), OTHER)
+    assert attr.getfsstat(lwp, 0, 0, 0) == 1
+    assert attr.getfsstat(lwp, BUFFER, 319, 1) == 0
+    assert lwp.vmspace.copyin(BUFFER, 320) == bytes(320)
+    assert attr.getfsstat(lwp, BUFFER, 320, 1) == 1
+    fs = Statfs.from_buffer_copy(lwp.vmspace.copyin(BUFFER, 320))
+    assert (fs.f_mntonname, fs.f_fstypename, fs.f_flags) == (b"/", b"vkemu", 0x5008)
+    assert refusal(attr.getfsstat, lwp, UNMAPPED, 320, 2) is Errno.EFAULT
+
+
+def test_file_systems_are_listed_with_both_kinds_of_status(lwp: Lwp) -> None:
+    size = sizeof(Statvfs)
+    assert attr.getvfsstat(lwp, 0, 0, 0, 0) == 1
+    assert attr.getvfsstat(lwp, OTHER, BUFFER, size - 1, 1) == 0
+    assert attr.getvfsstat(lwp, OTHER, BUFFER, size, 1) == 1
+    assert Statfs.from_buffer_copy(lwp.vmspace.copyin(OTHER, 320)).f_mntonname == b"/"
+    assert Statvfs.from_buffer_copy(lwp.vmspace.copyin(BUFFER, size)).f_namemax == 255
+    assert refusal(attr.getvfsstat, lwp, OTHER, UNMAPPED, size, 1) is Errno.EFAULT
+    assert refusal(attr.getvfsstat, lwp, UNMAPPED, BUFFER, size, 1) is Errno.EFAULT
+
+
+def test_files_have_no_flags(lwp: Lwp, tmp_path: Path) -> None:
+    (tmp_path / "dangling").symlink_to("none")
+    assert refusal(attr.chflags, lwp, named(lwp, b"/file"), 2) is Errno.EOPNOTSUPP
+    assert refusal(attr.chflags, lwp, named(lwp, b"/dangling"), 2) is Errno.ENOENT
+    assert refusal(attr.lchflags, lwp, named(lwp, b"/dangling"), 2) is Errno.EOPNOTSUPP
+    assert refusal(attr.lchflags, lwp, named(lwp, b"/none"), 2) is Errno.ENOENT
+    assert refusal(attr.fchflags, lwp, 0, 2) is Errno.EOPNOTSUPP
+    assert refusal(attr.fchflags, lwp, 9, 2) is Errno.EBADF
+
+
+def test_a_file_that_nobody_has_open_can_be_revoked(lwp: Lwp) -> None:
+    path.revoke(lwp, named(lwp, b"/file"))
+    fd = path.open(lwp, named(lwp, b"/link"), Open.RDONLY, 0)
+    assert refusal(path.revoke, lwp, named(lwp, b"/link")) is Errno.EOPNOTSUPP
+    assert refusal(path.revoke, lwp, named(lwp, b"/dir")) is Errno.EOPNOTSUPP
+    assert refusal(path.revoke, lwp, named(lwp, b"/dev/null")) is Errno.EOPNOTSUPP
+    files.close(lwp, fd)
+    path.revoke(lwp, named(lwp, b"/link"))
+    assert refusal(path.revoke, lwp, named(lwp, b"/none")) is Errno.ENOENT
+
+
+def test_only_its_owner_and_root_may_revoke_a_file(lwp: Lwp, tmp_path: Path) -> None:
+    owner = (tmp_path / "file").stat().st_uid
+    lwp.proc.ucred = Ucred(uid=owner + 1)
+    assert refusal(path.revoke, lwp, named(lwp, b"/file")) is Errno.EPERM
+    assert refusal(path.revoke, lwp, named(lwp, b"/dir")) is Errno.EPERM
+    lwp.proc.ucred = Ucred(uid=owner)
+    path.revoke(lwp, named(lwp, b"/file"))
 
 
 def test_statfs_needs_a_file(lwp: Lwp) -> None:

@@ -81,6 +81,14 @@ def errno_of(lwp: Lwp, oid: tuple[int, ...], new: bytes | None = None, room: int
         ("kern.ps_strings", b"\xe0\xff\xff\xff\xff\x7f\0\0"),
         ("kern.domainname", b"\0"),
         ("kern.boottime", pack("<qq", 1_320_278_400, 0)),
+        ("vm.loadavg", pack("<3I4xq", 2048, 2048, 2048, 2048)),
+        ("vfs.varsym_enable", bytes(4)),
+        ("hw.availpages", pack("<i", 256)),
+        ("p1003_1b.asynchronous_io", pack("<i", -1)),
+        ("p1003_1b.message_passing", bytes(4)),
+        ("p1003_1b.pagesize", pack("<i", 4096)),
+        ("p1003_1b.priority_scheduling", pack("<i", 1)),
+        ("p1003_1b.timer_max", bytes(4)),
         ("kern.cputimer.freq", b"\x40\x42\x0f\0"),
     ],
 )
@@ -99,6 +107,11 @@ def test_a_variable_is_found_by_name(lwp: Lwp, name: str, value: bytes) -> None:
         ((1, 256), "kern.ident"),
         ((1, 257, 256), "kern.cputimer.name"),
         ((2, 256), "vm.vkernel_enable"),
+        ((2, 2), "vm.loadavg"),
+        ((3, 256), "vfs.varsym_enable"),
+        ((9, 1), "p1003_1b.asynchronous_io"),
+        ((9, 20), "p1003_1b.pagesize"),
+        ((9, 25), "p1003_1b.timer_max"),
     ],
 )
 def test_names_and_numbers_correspond(lwp: Lwp, oid: tuple[int, ...], name: str) -> None:
@@ -214,6 +227,14 @@ def test_vkernel_enable_can_be_set_and_the_old_value_is_returned(lwp: Lwp) -> No
     assert not lwp.proc.kernel.vkernel_enable
     assert get(lwp, oid, new=b"\1\0\0\0ignored") == bytes(4)
     assert lwp.proc.kernel.vkernel_enable
+
+
+def test_varsym_enable_can_be_set(lwp: Lwp) -> None:
+    oid = oid_of(lwp, "vfs.varsym_enable")
+    assert get(lwp, oid, new=b"\1\0\0\0") == bytes(4)
+    assert lwp.proc.kernel.varsym_enable
+    assert get(lwp, oid, new=bytes(4)) == b"\1\0\0\0"
+    assert not lwp.proc.kernel.varsym_enable
 
 
 @pytest.mark.parametrize(

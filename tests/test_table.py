@@ -40,6 +40,7 @@ NAMES = {
     15: "chmod",
     16: "chown",
     17: "break",
+    18: "getfsstat",
     20: "getpid",
     23: "setuid",
     24: "getuid",
@@ -51,6 +52,8 @@ NAMES = {
     31: "getpeername",
     32: "getsockname",
     33: "access",
+    34: "chflags",
+    35: "fchflags",
     36: "sync",
     37: "kill",
     39: "getppid",
@@ -62,6 +65,8 @@ NAMES = {
     50: "setlogin",
     53: "sigaltstack",
     54: "ioctl",
+    55: "reboot",
+    56: "revoke",
     57: "symlink",
     58: "readlink",
     59: "execve",
@@ -111,6 +116,7 @@ NAMES = {
     136: "mkdir",
     137: "rmdir",
     138: "utimes",
+    140: "adjtime",
     147: "setsid",
     157: "statfs",
     158: "fstatfs",
@@ -150,11 +156,26 @@ NAMES = {
     310: "getsid",
     311: "setresuid",
     312: "setresgid",
+    314: "aio_return",
+    315: "aio_suspend",
+    316: "aio_cancel",
+    317: "aio_error",
+    318: "aio_read",
+    319: "aio_write",
+    320: "lio_listio",
     321: "yield",
     324: "mlockall",
     325: "munlockall",
     326: "__getcwd",
+    327: "sched_setparam",
+    328: "sched_getparam",
+    329: "sched_setscheduler",
+    330: "sched_getscheduler",
     331: "sched_yield",
+    332: "sched_get_priority_max",
+    333: "sched_get_priority_min",
+    334: "sched_rr_get_interval",
+    335: "utrace",
     340: "sigprocmask",
     341: "sigsuspend",
     342: "sigaction",
@@ -162,11 +183,18 @@ NAMES = {
     344: "sigreturn",
     345: "sigtimedwait",
     346: "sigwaitinfo",
+    359: "aio_waitcomplete",
     360: "getresuid",
     361: "getresgid",
     362: "kqueue",
     363: "kevent",
+    391: "lchflags",
     393: "sendfile",
+    450: "varsym_set",
+    451: "varsym_get",
+    452: "varsym_list",
+    453: "upc_register",
+    454: "upc_control",
     469: "umtx_sleep",
     470: "umtx_wakeup",
     472: "set_tls_area",
@@ -197,6 +225,7 @@ NAMES = {
     499: "pselect",
     500: "statvfs",
     501: "fstatvfs",
+    503: "getvfsstat",
     504: "openat",
     505: "fstatat",
     506: "fchmodat",
@@ -515,6 +544,16 @@ def test_indirection_is_not_repeated(boot: Boot, outer: int, inner: int) -> None
     assert machine.run() == 140
     assert machine.lwp.frame.rax == 22
     assert machine.lwp.frame.rflags & Rflags.C
+
+
+def test_there_are_no_upcalls(lwp: Lwp) -> None:
+    assert call(lwp, "upc_register", 0, 0, 0, 0) is Errno.ENOSYS
+    assert call(lwp, "upc_control", 0, -1, 0) is Errno.ENOSYS
+
+
+@pytest.mark.parametrize("name", [name for name in NUMBERS if "aio" in name or "lio_" in name])
+def test_asynchronous_io_exists_and_is_not_there(lwp: Lwp, name: str) -> None:
+    assert call(lwp, name, 0, 0, 0, 0) is Errno.ENOSYS
 
 
 def test_sbrk_sstk_and_sysarch_exist_and_are_not_supported(lwp: Lwp) -> None:

@@ -17,6 +17,7 @@ from emu.kern.tree import Tree
 from emu.vm.phys import PhysicalMemory
 from emu.vm.vmspace import Vmspace
 from syscalls.time import (
+    adjtime,
     clock_getres,
     clock_gettime,
     clock_settime,
@@ -113,8 +114,33 @@ def test_the_clock_is_set_to_whole_microseconds(lwp: Lwp) -> None:
 
 
 @pytest.mark.parametrize(
+    ("seconds", "us", "now"),
+    [(3, 5, (11, 234_572_890)), (-9, 0, (-1, 234_567_890)), (0, -234_567, (8, 890))],
+)
+def test_a_correction_is_made_at_once(
+    lwp: Lwp, seconds: int, us: int, now: tuple[int, int]
+) -> None:
+    lwp.vmspace.copyout(BUFFER + 32, bytes([0xFF]) * 16)
+    adjtime(lwp, give(lwp, seconds, us), BUFFER + 32)
+    assert lwp.vmspace.copyin(BUFFER + 32, 16) == bytes(16)
+    clock_gettime(lwp, REALTIME, BUFFER)
+    assert stored(lwp) == now
+    adjtime(lwp, give(lwp, -seconds, -us), 0)
+    adjtime(lwp, give(lwp, 1, 0), UNMAPPED)  # the original does not look
+    clock_gettime(lwp, REALTIME, BUFFER)
+    assert stored(lwp) == (9, 234_567_890)
+
+
+def test_a_correction_has_64_bits(lwp: Lwp) -> None:
+    adjtime(lwp, give(lwp, 1 << 62, 0), 0)  # 2**62 * 10**9 is a multiple of 2**64
+    clock_gettime(lwp, REALTIME, BUFFER)
+    assert stored(lwp) == (8, 234_567_890)
+
+
+@pytest.mark.parametrize(
     ("call", "errno"),
     [
+        (lambda lwp: adjtime(lwp, UNMAPPED, 0), Errno.EFAULT),
         (lambda lwp: clock_settime(lwp, MONOTONIC, give(lwp, 1, 0)), Errno.EINVAL),
         (lambda lwp: clock_settime(lwp, REALTIME, give(lwp, 1, 1_000_000_000)), Errno.EINVAL),
         (lambda lwp: clock_settime(lwp, REALTIME, give(lwp, 1, -1)), Errno.EINVAL),
@@ -138,6 +164,7 @@ def test_only_root_sets_the_clock(lwp: Lwp) -> None:
     lwp.proc.ucred = Ucred(uid=1000)
     calls: list[Callable[[], None]] = [
         lambda: settimeofday(lwp, UNMAPPED, 0),
+        lambda: adjtime(lwp, UNMAPPED, 0),
         lambda: clock_settime(lwp, MONOTONIC, give(lwp, 1, 0)),
     ]
     for call in calls:

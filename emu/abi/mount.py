@@ -15,3 +15,11 @@ class St(IntFlag):
     """f_flag of a struct statvfs."""
 
     NOSUID = 0x0002
+
+
+class MntWait(IntFlag):
+    """How fresh the answer of getfsstat(2) must be; ours always is."""
+
+    WAIT = 1
+    NOWAIT = 2
+    LAZY = 4

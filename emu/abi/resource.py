@@ -1,6 +1,6 @@
 """<sys/resource.h>, <sys/rtprio.h>: limits and usage of resources, priorities."""
 
-from ctypes import LittleEndianStructure, c_int64, c_uint16
+from ctypes import Array, LittleEndianStructure, c_int64, c_uint16, c_uint32
 from enum import IntEnum
 from typing import NamedTuple
 
@@ -106,3 +106,14 @@ class Rtprio(LittleEndianStructure):
 
     type: int
     prio: int
+
+
+LOADAVG_SCALE = 2048
+"""What stands for 1 in a struct loadavg (FSCALE)."""
+
+
+class Loadavg(LittleEndianStructure):
+    _fields_ = [("ldavg", c_uint32 * 3), ("fscale", c_int64)]
+
+    ldavg: Array[c_uint32]
+    fscale: int

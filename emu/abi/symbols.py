@@ -10,7 +10,9 @@ from emu.abi.frames import TRAPFRAME_SIZE, VEXTFRAME_SIZE, Trapframe, Vextframe
 from emu.abi.ioctl import Ioctl
 from emu.abi.mman import Inherit, Madv, Map, Mcl, Mincore, Ms, Prot
 from emu.abi.poll import Poll
+from emu.abi.reboot import Rb
 from emu.abi.resource import RlimitKind
+from emu.abi.sched import SchedPolicy
 from emu.abi.sigframe import McFpFormat, McOwnedFp, SigactionStruct, Siginfo, StackT
 from emu.abi.signal import (
     SIG_DFL,
@@ -29,6 +31,7 @@ from emu.abi.socket import Af, Level, Msg, Scm, Shut, So, Sock
 from emu.abi.structs import LwpParams
 from emu.abi.time import ClockId, Itimer
 from emu.abi.unistd import ExtExit, ExtExitWho, Rfork
+from emu.abi.varsym import Varsym, VarsymMask
 from emu.abi.versions import AbiVersion
 from emu.abi.vkernel import VPTE_FRAME, Trap, VmspaceCtl
 from emu.abi.wait import Wait
@@ -82,6 +85,9 @@ _PREFIXES: dict[str, type[IntEnum] | type[IntFlag]] = {
     "W": Wait,
     "RF": Rfork,
     "RLIMIT_": RlimitKind,
+    "RB_": Rb,
+    "SCHED_": SchedPolicy,
+    "VARSYM_": Varsym,
     "AF_": Af,
     "SOCK_": Sock,
     "SO_": So,
@@ -114,6 +120,8 @@ def _symbols(abi: AbiVersion) -> Iterator[tuple[str, int]]:
         yield f"O_{member.name}", int(member)
     for member in RecordLock:
         yield f"F_{member.name}", int(member)
+    for mask in VarsymMask:
+        yield f"VARSYM_{mask.name}", int(mask)
     for member in (*ExtExit, *ExtExitWho):
         yield f"EXTEXIT_{member.name}", int(member)
     yield "SIG_DFL", SIG_DFL

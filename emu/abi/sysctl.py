@@ -31,7 +31,9 @@ class Ctl(IntEnum):
     SYSCTL = 0
     KERN = 1
     VM = 2
+    VFS = 3
     HW = 6
+    P1003_1B = 9
 
 
 class SysctlMeta(IntEnum):
@@ -71,6 +73,10 @@ class Kern(IntEnum):
     IOV_MAX = 35
 
 
+class Vm(IntEnum):
+    LOADAVG = 2
+
+
 class Hw(IntEnum):
     MACHINE = 1
     MODEL = 2
@@ -82,3 +88,32 @@ class Hw(IntEnum):
     FLOATINGPT = 10
     MACHINE_ARCH = 11
     MACHINE_PLATFORM = 12
+
+
+class P1003(IntEnum):
+    """What there is of POSIX 1003.1b, and how much of it."""
+
+    ASYNCHRONOUS_IO = 1
+    MAPPED_FILES = 2
+    MEMLOCK = 3
+    MEMLOCK_RANGE = 4
+    MEMORY_PROTECTION = 5
+    MESSAGE_PASSING = 6
+    PRIORITIZED_IO = 7
+    PRIORITY_SCHEDULING = 8
+    REALTIME_SIGNALS = 9
+    SEMAPHORES = 10
+    FSYNC = 11
+    SHARED_MEMORY_OBJECTS = 12
+    SYNCHRONIZED_IO = 13
+    TIMERS = 14
+    AIO_LISTIO_MAX = 15
+    AIO_MAX = 16
+    AIO_PRIO_DELTA_MAX = 17
+    DELAYTIMER_MAX = 18
+    PAGESIZE = 20
+    RTSIG_MAX = 21
+    SEM_NSEMS_MAX = 22
+    SEM_VALUE_MAX = 23
+    SIGQUEUE_MAX = 24
+    TIMER_MAX = 25

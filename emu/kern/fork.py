@@ -44,6 +44,7 @@ def fork1(lwp: Lwp, flags: int) -> Blocking[Proc]:
         vkernel=parent.vkernel.hold() if parent.vkernel is not None else None,
         rlimits=dict(parent.rlimits),
         sigacts=parent.sigacts if flags & Rfork.SIGSHARE else parent.sigacts.copy(),
+        varsyms=parent.varsyms.copy(),
     )
     child_lwp = lwp.fork(child)
     fork_return(child_lwp.saved_frame())

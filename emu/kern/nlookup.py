@@ -7,7 +7,7 @@ on the way, and links are never followed by the host even if one appears in the 
 
 import os
 import stat
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import Enum
@@ -74,12 +74,14 @@ def lookup(
     start: Names,
     follow: bool,
     purpose: Purpose,
+    substitute: Callable[[bytes], bytes] | None = None,
 ) -> Iterator[Found]:
     """Find `path` from `start` below the host directory `root`.
 
-    What is found is valid inside the with statement.
+    What is found is valid inside the with statement.  `substitute` replaces the variables in the
+    symbolic links on the way.
     """
-    trail = _Trail(root)
+    trail = _Trail(root, substitute)
     try:
         if not path.startswith(b"/"):
             for name in start:
@@ -96,8 +98,9 @@ def show(names: Names) -> str:
 class _Trail:
     """The directories from the root to where a path has got to, each held open."""
 
-    def __init__(self, root: int) -> None:
+    def __init__(self, root: int, substitute: Callable[[bytes], bytes] | None) -> None:
         self._held = [root]
+        self._substitute = substitute
         self.names: list[bytes] = []
 
     @property
@@ -129,7 +132,9 @@ class _Trail:
             return None
 
     def read_link(self, name: bytes) -> bytes:
-        return os.readlink(name, dir_fd=self.at)
+        with host_errors():
+            link = os.readlink(name, dir_fd=self.at)
+        return link if self._substitute is None else self._substitute(link)
 
 
 def _resolve(
@@ -177,8 +182,7 @@ def _resolve(
             links += 1
             if links > MAXSYMLINKS:
                 raise KernelError(Errno.ELOOP, show(names))
-            with host_errors():
-                target = trail.read_link(name)
+            target = trail.read_link(name)
             path = target + slash + rest
             if not target:
                 raise KernelError(Errno.ENOENT, "an empty symbolic link")

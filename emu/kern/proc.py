@@ -12,6 +12,7 @@ from emu.abi.errno import Errno, KernelError
 from emu.abi.frames import TRAPFRAME_SIZE, VEXTFRAME_SIZE, Trapframe, Vextframe
 from emu.abi.resource import Rlimit, RlimitKind, RtpType, default_rlimits
 from emu.abi.signal import Signal
+from emu.abi.varsym import VARSYM_ALL_MASK, VarsymMask
 from emu.abi.versions import AbiVersion, SyscallReturn
 from emu.abi.x86 import U64_MASK, Rflags
 from emu.cpu.engine import CpuEngine
@@ -23,6 +24,7 @@ from emu.kern.sched import LwpState, Scheduler, Sleep
 from emu.kern.sigacts import AltStack, SigActs
 from emu.kern.tree import Tree
 from emu.kern.tty import Tty
+from emu.kern.varsym import VarsymSet, varsymreplace
 from emu.kern.vkernel import VkernelLwp, VkernelProc
 from emu.vm.phys import PhysicalMemory
 from emu.vm.vmspace import Vmspace
@@ -166,6 +168,9 @@ class Kernel:
     """The process that was started from outside; the machine ends with it."""
     event_timers: int = field(init=False, default=0)
     """Timers of all kqueues."""
+    varsyms: VarsymSet = field(init=False, default_factory=VarsymSet)
+    """The system's variables for symbolic links."""
+    _user_varsyms: dict[int, VarsymSet] = field(init=False, default_factory=dict)
     _next_pid: int = field(init=False, default=FIRST_PID)
 
     def __post_init__(self) -> None:
@@ -191,6 +196,29 @@ class Kernel:
         """Return the process `pid`, unless it has exited (pfind)."""
         proc = self.procs.get(pid)
         return proc if proc is not None and proc.alive else None
+
+    def varsyms_of_user(self, uid: int) -> VarsymSet:
+        """Return a user's variables, which may be forgotten when he has no process any more."""
+        if uid not in self._user_varsyms:
+            users = {proc.ucred.uid for proc in self.procs.values()}
+            self._user_varsyms = {
+                user: varsyms for user, varsyms in self._user_varsyms.items() if user in users
+            }
+        return self._user_varsyms.setdefault(uid, VarsymSet())
+
+    @property
+    def varsym_enable(self) -> bool:
+        """vfs.varsym_enable: are variables replaced in symbolic links?"""
+        return self.tree.substitute is not None
+
+    @varsym_enable.setter
+    def varsym_enable(self, enable: bool) -> None:
+        self.tree.substitute = self._substitute if enable else None
+
+    def _substitute(self, link: bytes) -> bytes:
+        lwp = self.sched.current
+        assert lwp is not None, "nobody looks for a file"
+        return varsymreplace(link, lwp.proc.find_varsym)
 
     def arm(self, cpu: CpuEngine) -> None:
         """A signal from outside may no longer be the end of the guest: it must be interruptible."""
@@ -245,6 +273,8 @@ class Proc:
     vkernel: VkernelProc | None = None
     rlimits: dict[int, Rlimit] = field(default_factory=default_rlimits)
     sigacts: SigActs = field(default_factory=SigActs)
+    varsyms: VarsymSet = field(default_factory=VarsymSet)
+    """Its variables for symbolic links."""
     exit_status: int | None = None
     """What wait4 would report as the exit code; set once the process has ended by itself."""
     killed_by: int | None = None
@@ -326,6 +356,15 @@ class Proc:
         """Tell whoever watches this process (KNOTE on p_klist)."""
         for watcher in list(self.watchers):
             watcher(note, data)
+
+    def find_varsym(self, name: bytes, mask: int = VARSYM_ALL_MASK) -> bytes | None:
+        """Return the value of a variable for symbolic links (varsymfind)."""
+        value = self.varsyms.get(name) if mask & VarsymMask.PROC_MASK else None
+        if value is None and mask & VarsymMask.USER_MASK:
+            value = self.kernel.varsyms_of_user(self.ucred.uid).get(name)
+        if value is None and mask & VarsymMask.SYS_MASK:
+            value = self.kernel.varsyms.get(name)
+        return value
 
     def set_parent(self, parent: "Proc | None") -> None:
         if self.parent is not None:

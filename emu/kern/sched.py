@@ -142,6 +142,12 @@ class Scheduler:
 
     # The CPU
 
+    @property
+    def runnable(self) -> int:
+        """How many LWPs have the CPU or wait for it."""
+        running = self.current is not None and self.current.state is LwpState.RUNNING
+        return len(self._ready) + running
+
     def charge(self) -> None:
         """Charge the time since the last call to the process that has had the CPU since."""
         now = self.clock.monotonic_ns()

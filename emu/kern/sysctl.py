@@ -1,7 +1,7 @@
 """Kernel variables by name (sys/kern/kern_sysctl.c; the variables are kern_mib.c's and others').
 
-Everything is read-only but vm.vkernel_enable; where the original lets root write, so as to set a
-limit or a host name, there is nothing here to be set.
+Everything is read-only but vm.vkernel_enable and vfs.varsym_enable; where the original lets root
+write, so as to set a limit or a host name, there is nothing here to be set.
 """
 
 from bisect import bisect_right
@@ -10,8 +10,9 @@ from dataclasses import dataclass
 
 from emu.abi.errno import Errno, KernelError
 from emu.abi.exec import PS_STRINGS_SIZE
+from emu.abi.resource import LOADAVG_SCALE, Loadavg
 from emu.abi.structs import Timespec
-from emu.abi.sysctl import OID_AUTO_FIRST, Ctl, CtlFlag, CtlType, Hw, Kern, SysctlMeta
+from emu.abi.sysctl import OID_AUTO_FIRST, P1003, Ctl, CtlFlag, CtlType, Hw, Kern, SysctlMeta, Vm
 from emu.abi.x86 import PAGE_SIZE, U32_MASK
 from emu.kern.clock import CPUTIMER_FREQ
 from emu.kern.proc import Proc
@@ -161,11 +162,27 @@ def _version(proc: Proc) -> str:
     return f"DragonFly {proc.kernel.abi.osrelease} #0: vkemu\n"
 
 
+def _loadavg(proc: Proc) -> bytes:
+    """Return how many LWPs want the CPU now, as the average over any time."""
+    load = proc.kernel.sched.runnable * LOADAVG_SCALE
+    return bytes(Loadavg((load, load, load), LOADAVG_SCALE))
+
+
 def _set_vkernel_enable(proc: Proc, value: int) -> None:
     proc.kernel.vkernel_enable = bool(value)
 
 
+def _set_varsym_enable(proc: Proc, value: int) -> None:
+    proc.kernel.varsym_enable = bool(value)
+
+
 _CLOCKINFO = _ints((100, 10_000, 0, 128, 128))  # hz, tick, tickadj, stathz, profhz
+
+_P1003 = {
+    P1003.ASYNCHRONOUS_IO: -1,
+    P1003.PRIORITY_SCHEDULING: 1,
+    P1003.PAGESIZE: PAGE_SIZE,
+}
 
 INT, UINT, ULONG, QUAD = CtlType.INT, CtlType.UINT, CtlType.ULONG, CtlType.QUAD
 STRING, OPAQUE = CtlType.STRING, CtlType.OPAQUE
@@ -207,6 +224,9 @@ VARIABLES = (
     Variable("kern.cputimer.freq", None, INT, CPUTIMER_FREQ),
     Variable("vm.vkernel_enable", None, INT, lambda proc: proc.kernel.vkernel_enable,
              write=_set_vkernel_enable),
+    Variable("vm.loadavg", Vm.LOADAVG, OPAQUE, _loadavg, "S,loadavg"),
+    Variable("vfs.varsym_enable", None, INT, lambda proc: proc.kernel.varsym_enable,
+             write=_set_varsym_enable),
     Variable("hw.machine", Hw.MACHINE, STRING, "x86_64"),
     Variable("hw.model", Hw.MODEL, STRING, "vkemu x86-64"),
     Variable("hw.ncpu", Hw.NCPU, INT, lambda proc: proc.kernel.ncpu),
@@ -218,10 +238,12 @@ VARIABLES = (
     Variable("hw.floatingpoint", Hw.FLOATINGPT, INT, 1),
     Variable("hw.machine_arch", Hw.MACHINE_ARCH, STRING, "x86_64"),
     Variable("hw.platform", Hw.MACHINE_PLATFORM, STRING, "pc64"),
+    Variable("hw.availpages", None, INT, lambda proc: proc.kernel.phys.size // PAGE_SIZE),
     # RDTSC shows a counter of the host's, at a rate nobody knows; virtual kernels can do without.
     Variable("hw.tsc_present", None, INT, 0),
     Variable("hw.tsc_frequency", None, QUAD, 0),
     Variable("hw.instruction_sse", None, INT, 1),
+    *(Variable(f"p1003_1b.{item.name.lower()}", item, INT, _P1003.get(item, 0)) for item in P1003),
 )
 # fmt: on
 

@@ -61,6 +61,8 @@ class Tree:
         what /dev/random gives.
         """
         self._root = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        self.substitute: Callable[[bytes], bytes] | None = None
+        """Replaces the variables in a symbolic link, if they are to be replaced."""
         self._disk = Disk(limit)
         self._scratch: Scratch | None = None
         self._vnodes: dict[Key, Vnode] = {}
@@ -145,10 +147,18 @@ class Tree:
         if not permitted:
             raise KernelError(Errno.EACCES, str(found))
 
-    def check(self, path: bytes, cwd: Nchandle) -> None:
+    def check(self, path: bytes, cwd: Nchandle, *, follow: bool = True) -> None:
         """Raise what a lookup of `path` raises, if anything."""
-        with self._walk(path, cwd):
+        with self._walk(path, cwd, follow=follow):
             pass
+
+    def is_open(self, path: bytes, cwd: Nchandle) -> bool:
+        """Does anybody have the file open?  A device always may be."""
+        with self._walk(path, cwd) as found:
+            if found.status is None:
+                return True
+            key = found.status.st_dev, found.status.st_ino
+        return key in self._vnodes or key in self._directories
 
     def full_path(self, path: bytes, cwd: Nchandle) -> bytes:
         """Return `path` from the root, without links and dots (vn_fullpath)."""
@@ -345,7 +355,7 @@ class Tree:
         self, path: bytes, cwd: Nchandle, *, follow: bool = True, purpose: Purpose = Purpose.FIND
     ) -> AbstractContextManager[Found]:
         start = () if path.startswith(b"/") else cwd.names
-        return lookup(self._root, self._devices, path, start, follow, purpose)
+        return lookup(self._root, self._devices, path, start, follow, purpose, self.substitute)
 
     def _open_directory(self, found: Found, flags: int) -> File:
         with host_errors():

@@ -1,0 +1,37 @@
+"""Calls about the machine as a whole, and facilities of the original that are not here.
+
+sys/kern/kern_shutdown.c, kern_ktrace.c, kern_upcall.c.
+"""
+
+from typing import Annotated, NoReturn
+
+from emu.abi.errno import Errno, KernelError
+from emu.abi.reboot import Rb
+from emu.kern.exit import exit1
+from emu.kern.proc import Lwp
+from syscalls.args import Int, JustReturn, Ptr, Size, flags_kind
+
+RebootArg = Annotated[int, flags_kind(Rb, "RB_")]
+
+
+def reboot(lwp: Lwp, opt: RebootArg) -> NoReturn:
+    """End the run with status 0, whatever the first process may think of it.  For root."""
+    proc, first = lwp.proc, lwp.proc.kernel.first
+    proc.ucred.check_root("reboot")
+    assert first is not None
+    what = "halted" if opt & (Rb.HALT | Rb.POWEROFF) else "rebooted"
+    proc.kernel.tell(f"process {proc.pid} {what} the machine")
+    exit1(first)
+    raise JustReturn
+
+
+def utrace(lwp: Lwp, addr: Ptr, len: Size) -> None:
+    """Put something into the trace of this process: there is none (ktrace)."""
+
+
+def upc_register(lwp: Lwp, upc: Ptr, ctxfunc: Ptr, func: Ptr, data: Ptr) -> NoReturn:
+    raise KernelError(Errno.ENOSYS, "there are no upcalls")
+
+
+def upc_control(lwp: Lwp, cmd: Int, upcid: Int, data: Ptr) -> NoReturn:
+    raise KernelError(Errno.ENOSYS, "there are no upcalls")
