@@ -43,7 +43,8 @@ check: $(TESTING)
 
 stress:    ## Run the stress tests for a minute each.
 stress: $(TESTING)
-	$(BIN)/pytest --stress 60 tests/test_stress.py tests/test_fuzz.py tests/test_fuzz_machine.py
+	$(BIN)/pytest -o faulthandler_timeout=0 --stress 60 \
+		tests/test_stress.py tests/test_idle.py tests/test_fuzz.py tests/test_fuzz_machine.py
 
 clean:     ## Remove what the other targets made.
 	rm -rf .venv build .pytest_cache .mypy_cache .ruff_cache .hypothesis .benchmarks

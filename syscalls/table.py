@@ -401,7 +401,10 @@ def nosys(lwp: Lwp, number: int) -> NoReturn:
 
 def _return_fast(lwp: Lwp) -> None:
     """Take the fast way back, unless a signal may come first and want the registers whole."""
-    if lwp.proc.kernel.sched.attention:
+    sched = lwp.proc.kernel.sched
+    if (lwp.pending | lwp.proc.pending) & ~lwp.sigmask:
+        sched.attention = True
+    if sched.attention:
         lwp.returns_fast = True  # userret() decides
     else:
         lwp.return_fast()

@@ -7,7 +7,7 @@ from contextlib import closing, contextmanager
 from typing import Any
 
 import pytest
-from conftest import LOAD_ADDRESS, Booted, bounded, call
+from conftest import LOAD_ADDRESS, NUMBERS, Booted, bounded, call
 from hypothesis import given
 from hypothesis import strategies as st
 from test_vkernel import (
@@ -32,6 +32,7 @@ from emu.kern import vkernel
 from emu.kern.exit import exit1
 from emu.kern.proc import Lwp
 from emu.kern.sched import LwpState
+from emu.kern.sendsig import userret
 from syscalls.table import TABLE, dispatch
 
 Boot = Callable[..., Booted]
@@ -269,6 +270,45 @@ def test_a_guest_may_jump_anywhere(target: int) -> None:
         vk = VirtualKernel(machine, b"\xff\xe0")
         vk.enter(rax=target)
         go_on(vk.lwp)
+
+
+patches = st.lists(st.tuples(st.integers(0, 1600), st.binary(min_size=1, max_size=16)), max_size=6)
+
+
+@bounded(100)
+@given(
+    abi=st.sampled_from(sorted(VERSIONS)),
+    values=registers,
+    rip=st.just(LOAD_ADDRESS) | words,
+    rflags=st.sampled_from([0x202, 0x302, 0x10202, 0x20202, 0x3202]) | words,
+    cs=st.sampled_from([0x2B, 0x33, 0x1B, 0x23, 0, 0x28]),
+    owned=st.sampled_from([0x20000, 0x20001, 0x20002, 0, 1]),
+    patches=patches,
+)
+def test_sigreturn_may_be_given_anything(
+    abi: str,
+    values: dict[str, int],
+    rip: int,
+    rflags: int,
+    cs: int,
+    owned: int,
+    patches: list[tuple[int, bytes]],
+) -> None:
+    with closing(Booted(b"\x0f\x58\xc1\x90\xeb\xfa", memory=8 << 20, abi=VERSIONS[abi])) as machine:
+        lwp = machine.lwp
+        ucontext = VERSIONS[abi].sigframe.UCONTEXT()
+        ucontext.uc_mcontext.mc_ownedfp = owned
+        new = ucontext.uc_mcontext.mc_frame
+        for name, value in {**values, "rip": rip, "rflags": rflags, "cs": cs}.items():
+            setattr(new, name, value)
+        content = bytearray(bytes(ucontext))
+        for at, patch in patches:
+            content[at : at + len(patch)] = patch
+        lwp.vmspace.copyout(BUFFER, content)
+        make(lwp, NUMBERS["sigreturn"], [BUFFER, 0, 0, 0, 0, 0])
+        userret(lwp)
+        go_on(lwp)
+        assert len(machine.told) <= 1
 
 
 def test_a_process_may_unmap_its_own_code(boot: Boot) -> None:

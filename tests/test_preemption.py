@@ -20,7 +20,7 @@ from syscalls.table import SYMBOLS
 
 Boot = Callable[..., Booted]
 
-PROGRAMS = ("preemption", "fp_threads", "umtx", "threads", "guest_threads", "signal_in_guest")
+PROGRAMS = ("preemption", "fp_threads", "umtx", "lwp_create", "guest_threads", "two_lwps_inside")
 
 
 def program(name: str, **constants: int) -> bytes:
@@ -75,7 +75,7 @@ def test_a_short_slice_is_many_switches(boot: Boot, monkeypatch: pytest.MonkeyPa
     assert switches(machine) > 2_000
 
 
-@pytest.mark.parametrize("name", ["preemption", "fp_threads", "guest_threads", "signal_in_guest"])
+@pytest.mark.parametrize("name", ["preemption", "fp_threads", "guest_threads"])
 def test_with_kicks_at_any_time(boot: Boot, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each kick ends the slice: on the host's clock nothing is exact."""
     monkeypatch.setattr(sched, "SLICE_NS", 0)

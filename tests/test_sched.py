@@ -6,6 +6,9 @@ from collections.abc import Callable, Generator, Iterator
 
 import pytest
 from conftest import Booted, call
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from emu.cpu.fp_state import FP_INITIAL
 from emu.kern.clock import HostClock, VirtualClock
@@ -499,3 +502,144 @@ def test_a_sleep_that_ends_for_no_reason_is_slept_again(
     table.resume(lwp)
     assert (lwp.call, lwp.frame.rax) == (None, 0)
     assert clock.monotonic_ns() == start + 10_000_000_000
+
+
+# Against a model: lists of names.
+
+
+class SchedulerModel(RuleBasedStateMachine):
+    """Whatever happens in whatever order, states and turns are as a much simpler scheduler says."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.machine = Booted("nop")
+        first = self.machine.lwp
+        self.proc = first.proc
+        self.sched = first.proc.kernel.sched
+        clock = first.proc.kernel.clock
+        assert isinstance(clock, VirtualClock)
+        self.clock = clock
+        self.ready: list[Lwp] = []
+        self.running: Lwp | None = first
+        self.stopped: set[Lwp] = set()
+        self.asleep: dict[Lwp, tuple[frozenset[int], int | None]] = {}  # longest first
+        self.yielded = False
+        self.slice_end: int | None = None
+
+    def teardown(self) -> None:
+        self.machine.close()
+
+    @property
+    def now(self) -> int:
+        return self.clock.monotonic_ns()
+
+    def wake(self, lwp: Lwp) -> None:
+        del self.asleep[lwp]
+        if self.proc.stopped:
+            self.stopped.add(lwp)
+        else:
+            self.ready.append(lwp)
+
+    @precondition(lambda self: self.running is not None and len(self.proc.lwps) < 6)
+    @rule()
+    def create(self) -> None:
+        assert self.running is not None
+        new = self.running.fork(self.proc)
+        self.sched.add(new)
+        self.ready.append(new)
+
+    @precondition(lambda self: self.running is not None)
+    @rule(
+        channels=st.frozensets(st.integers(0, 2), max_size=3),
+        after=st.none() | st.integers(0, 30_000_000),
+    )
+    def sleep(self, channels: frozenset[int], after: int | None) -> None:
+        lwp, self.running = self.running, None
+        assert lwp is not None
+        deadline = None if after is None else self.now + after
+        self.asleep[lwp] = (channels, deadline)
+        self.sched.sleep(lwp, Sleep(tuple(channels), deadline))
+
+    @rule(channel=st.integers(0, 2), limit=st.none() | st.integers(1, 2))
+    def wakeup(self, channel: int, limit: int | None) -> None:
+        waiting = [lwp for lwp, (channels, _) in self.asleep.items() if channel in channels]
+        for lwp in waiting[:limit]:
+            self.wake(lwp)
+        assert self.sched.wakeup(channel, limit) == len(waiting[:limit])
+
+    @rule(ns=st.integers(0, 25_000_000))
+    def pass_time(self, ns: int) -> None:
+        self.clock.skip_to(self.now + ns)
+        due = [
+            (deadline, at, lwp)
+            for at, (lwp, (_, deadline)) in enumerate(self.asleep.items())
+            if deadline is not None and deadline <= self.now
+        ]
+        for _, _, lwp in sorted(due, key=lambda entry: entry[:2]):
+            self.wake(lwp)
+        self.sched.run_callouts()
+
+    @rule()
+    def give_way(self) -> None:
+        self.yielded = True
+        self.sched.give_way()
+
+    @precondition(lambda self: not self.proc.stopped)
+    @rule()
+    def stop(self) -> None:
+        self.stopped.update(self.ready)
+        self.ready.clear()
+        if self.running is not None:
+            self.stopped.add(self.running)
+            self.running = None
+        proc_stop(self.proc, SIGSTOP)
+
+    @precondition(lambda self: self.proc.stopped)
+    @rule()
+    def cont(self) -> None:
+        self.ready += [lwp for lwp in self.proc.lwps.values() if lwp in self.stopped]
+        self.stopped.clear()
+        proc_unstop(self.proc)
+
+    @precondition(lambda self: len(self.proc.lwps) > 1)
+    @rule(data=st.data())
+    def end(self, data: st.DataObject) -> None:
+        tid = data.draw(st.sampled_from(sorted(self.proc.lwps)))
+        lwp = self.proc.lwps[tid]
+        self.asleep.pop(lwp, None)
+        self.stopped.discard(lwp)
+        if lwp in self.ready:
+            self.ready.remove(lwp)
+        if lwp is self.running:
+            self.running = None
+        lwp_exit(lwp)
+
+    @rule()
+    def choose(self) -> None:
+        if self.running is not None and self.ready:
+            if self.slice_end is None:
+                self.slice_end = self.now + SLICE_NS
+            if self.yielded or self.now >= self.slice_end:
+                self.ready.append(self.running)
+                self.running = None
+        elif self.running is not None:
+            self.slice_end = None
+        if self.running is None and self.ready:
+            self.running = self.ready.pop(0)
+            self.slice_end = self.now + SLICE_NS if self.ready else None
+        self.yielded = False
+        assert self.sched.choose() is self.running
+
+    @invariant()
+    def states_agree(self) -> None:
+        expected = dict.fromkeys(self.ready, READY) | dict.fromkeys(self.asleep, SLEEPING)
+        expected |= dict.fromkeys(self.stopped, STOPPED)
+        if self.running is not None:
+            expected[self.running] = RUNNING
+        assert {lwp: lwp.state for lwp in self.proc.lwps.values()} == expected
+        deadlines = [deadline for _, deadline in self.asleep.values() if deadline is not None]
+        assert self.sched.next_callout() == min(deadlines, default=None)
+
+
+TestSchedulerModel = SchedulerModel.TestCase
+TestSchedulerModel.settings = settings(max_examples=40, stateful_step_count=40)

@@ -17,7 +17,7 @@ from emu.kern.proc import Lwp
 from emu.kern.sched import Blocking, LwpState, Sleep
 from emu.kern.sendsig import cursig, trapsignal, userret
 from emu.kern.sigacts import ALL, SigAction, bit, set_of
-from emu.kern.signal import ksignal, lwpsignal
+from emu.kern.signal import ksignal, lwpsignal, proc_stop
 from syscalls import table
 
 Boot = Callable[..., Booted]
@@ -701,6 +701,25 @@ def test_a_signal_breaks_a_sleep(lwp: Lwp) -> None:
     assert (frame.register("rip"), lwp.call) == (LOAD_ADDRESS + 2, None)
 
 
+def test_a_call_that_has_slept_may_take_the_fast_way_back_too(boot: Boot) -> None:
+    lwp = boot(abi=ABI_2014).lwp
+    pausing(lwp)
+    lwp.proc.kernel.sched.wakeup("channel")
+    run_again(lwp)
+    assert (lwp.frame.rax, lwp.frame.rcx, lwp.frame.r11) == (2, LOAD_ADDRESS + 2, 0x202)
+    assert not lwp.returns_fast
+    # But not if a signal has broken it.
+    catch(lwp, USR1)
+    lwp.proc.kernel.sched.attention = False
+    pausing(lwp)
+    ksignal(lwp.proc, USR1)
+    lwp.proc.kernel.sched.attention = False
+    run_again(lwp)
+    frame = Frame(lwp)
+    assert (frame.register("rax"), frame.register("rcx")) == (EINTR, 55)
+    assert not lwp.returns_fast
+
+
 @each_abi
 def test_with_sa_restart_the_call_is_made_again(boot: Boot, abi: AbiVersion) -> None:
     """From the SYSCALL instruction, with the fourth argument where it was (abi 1.3)."""
@@ -785,6 +804,20 @@ def test_a_stop_before_a_sleep_begins_ends_it_once_the_process_goes_on(lwp: Lwp)
     ksignal(lwp.proc, Signal.CONT)
     run_again(lwp)
     assert (lwp.frame.rax, lwp.call) == (2, None)
+
+
+@pytest.mark.parametrize("interruptible", [False, True])
+def test_a_call_may_fall_asleep_after_it_has_stopped_its_process(
+    lwp: Lwp, interruptible: bool
+) -> None:
+    proc_stop(lwp.proc, Signal.STOP)
+    pausing(lwp, interruptible=interruptible)
+    assert lwp.state is LwpState.SLEEPING
+    ksignal(lwp.proc, Signal.CONT)
+    assert lwp.state is LwpState.SLEEPING
+    lwp.proc.kernel.sched.wakeup("channel")
+    run_again(lwp)
+    assert lwp.frame.rax == 2
 
 
 def test_a_fatal_signal_breaks_a_sleep_and_ends_the_process(lwp: Lwp) -> None:

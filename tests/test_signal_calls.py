@@ -319,9 +319,6 @@ def test_a_stop_signal_stops_the_process_and_the_wait_goes_on(lwp: Lwp) -> None:
     wait(child, Signal.TSTP)
     assert (child.proc.stopped, child.pending) == (True, 0)
     ksignal(child.proc, Signal.CONT)
-    while sched.choose() is not child:
-        sched.give_way()
-    trap.resume(child)
     assert (child.proc.stopped, child.state) == (False, LwpState.SLEEPING)
 
 

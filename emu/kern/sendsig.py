@@ -147,9 +147,10 @@ def tsleep(lwp: Lwp, sleep: Sleep) -> bool | None:
     proc = lwp.proc
     if not sleep.begun:
         sleep.begun = True
+        before = lwp.state
         signal = cursig(lwp) if sleep.interruptible else 0
-        if proc.stopped and lwp.state is LwpState.STOPPED:
-            return None  # the sleep is over once the process goes on
+        if lwp.state is not before:
+            return None  # stopped: the sleep is over once the process goes on
         if not signal and not (proc.mailbox and sleep.interruptible):
             proc.kernel.sched.sleep(lwp, sleep)
             return None

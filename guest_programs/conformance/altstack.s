@@ -15,9 +15,9 @@ SIZE = 8192
     SYSCALL SYS_sigaltstack, new, 0
     CHECK_OK 4
 
-    CATCH 5, SIGUSR1, above, SA_ONSTACK
-    CATCH 6, SIGUSR2, below, SA_ONSTACK
-    CATCH 7, SIGHUP, elsewhere
+    HANDLE 5, SIGUSR1, above, SA_ONSTACK
+    HANDLE 6, SIGUSR2, below, SA_ONSTACK
+    HANDLE 7, SIGHUP, elsewhere
     mov r12, rsp
     RAISE 8, SIGUSR1
     CHECK_EQ 9, [calls], 2
@@ -31,7 +31,7 @@ SIZE = 8192
     mov dword ptr [new + SS_FLAGS], SS_DISABLE
     SYSCALL SYS_sigaltstack, new, 0
     CHECK_OK 14
-    CATCH 15, SIGUSR1, elsewhere, SA_ONSTACK
+    HANDLE 15, SIGUSR1, elsewhere, SA_ONSTACK
     RAISE 16, SIGUSR1
     CHECK_EQ 17, [calls], 4
     DONE

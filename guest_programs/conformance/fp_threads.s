@@ -6,9 +6,9 @@
 COUNT = 500
 .endif
 
-    THREAD 1, x87, 1
-    THREAD 2, sse, 2
-    THREAD 3, controls, 3
+    START 1, x87, 1
+    START 2, sse, 2
+    START 3, controls, 3
     # This one adds up 1 + 2 + ... in xmm0 too.
     mov r13, COUNT
     pxor xmm0, xmm0
@@ -19,7 +19,7 @@ COUNT = 500
     jnz 1b
     movq rax, xmm0
     CHECK_EQ 4, rax, COUNT | COUNT << 32
-    AWAIT finished, 3
+    AWAIT_VALUE finished, 3
     DONE
 
 x87:
@@ -35,7 +35,7 @@ x87:
     fistp qword ptr [result]
     CHECK_EQ 21, [result], COUNT
     ANNOUNCE finished
-    THREAD_EXIT
+    END_LWP
 
 sse:
     mov eax, 1
@@ -49,7 +49,7 @@ sse:
     cvtsd2si rax, xmm0
     CHECK_EQ 30, rax, COUNT
     ANNOUNCE finished
-    THREAD_EXIT
+    END_LWP
 
 controls:                               # rounding up here means nothing elsewhere
     mov dword ptr [control], 0x5F80
@@ -73,7 +73,7 @@ controls:                               # rounding up here means nothing elsewhe
     dec r13
     jnz 1b
     ANNOUNCE finished
-    THREAD_EXIT
+    END_LWP
 
     .balign 8
 result:

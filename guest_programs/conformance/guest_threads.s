@@ -4,8 +4,8 @@
 .include "signals.inc"
 
     PLAIN_SPACE guest, guest_end
-    THREAD 1, runner, 1
-    THREAD 2, runner, 2
+    START 1, runner, 1
+    START 2, runner, 2
 1:
     PAUSE
     cmp qword ptr [RAM + IMG_DATA + 16], 2
@@ -14,7 +14,7 @@
     CHECK_ERRNO 3, ERRNO_EBUSY
     CHECK_EQ 4, [finished], 0
     mov qword ptr [RAM + IMG_DATA], 1   # both are waiting for this
-    AWAIT finished, 2
+    AWAIT_VALUE finished, 2
     CHECK_EQ 5, [frames + 1*TF_SIZE + TF_RDI], 0x1001
     CHECK_EQ 6, [frames + 2*TF_SIZE + TF_RDI], 0x1002
     CHECK_EQ 7, [RAM + IMG_DATA + 8], 2
@@ -38,7 +38,7 @@ runner:
     CHECK_OK 20
     CHECK_EQ 21, [r12 + TF_TRAPNO], T_FAST_SYSCALL
     ANNOUNCE finished
-    THREAD_EXIT
+    END_LWP
 
 guest:
     mov rax, PLAIN + IMG_DATA

@@ -4,7 +4,7 @@
 .include "signals.inc"
 
     PLAIN_SPACE guest, guest_end
-    CATCH 1, SIGUSR1, box, SA_MAILBOX + SA_RESTART
+    HANDLE 1, SIGUSR1, box, SA_MAILBOX + SA_RESTART
     SYSCALL SYS_sigaction, SIGUSR1, 0, old
     mov eax, [old + SA_FLAGS]
     test eax, SA_MAILBOX
@@ -34,7 +34,7 @@
     mov qword ptr [box], 0
     mov qword ptr [frame + TF_RBX], 0
     mov qword ptr [frame + TF_RDX], 1
-    THREAD 12, sender, 1
+    START 12, sender, 1
     RUN 13, PLAIN
     CHECK_TRAP 14, 0
     mov eax, [box]
@@ -52,7 +52,7 @@ sender:
     cmp qword ptr [RAM + IMG_DATA], 0   # until the guest runs
     je sender
     SYSCALL SYS_lwp_kill, -1, 0, SIGUSR1
-    THREAD_EXIT
+    END_LWP
 
 guest:
     mov rcx, PLAIN + IMG_DATA

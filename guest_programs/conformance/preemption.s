@@ -7,13 +7,13 @@ COUNT = 200
 .endif
 CELL = 256                              # bytes of each thread's own
 
-    THREAD 1, worker, 1
-    THREAD 2, worker, 2
-    THREAD 3, worker, 3
+    START 1, worker, 1
+    START 2, worker, 2
+    START 3, worker, 3
     mov edi, 4
-    mov rsp, stacks + 4*STACK_SIZE
+    mov rsp, lwp_stacks + 4*LWP_STACK
     call work
-    AWAIT finished, 3
+    AWAIT_VALUE finished, 3
     CHECK_EQ 4, [shared], 4*COUNT
     CHECK_EQ 5, [cells + 1*CELL], COUNT
     CHECK_EQ 6, [cells + 2*CELL], COUNT
@@ -26,7 +26,7 @@ CELL = 256                              # bytes of each thread's own
 worker:
     call work
     ANNOUNCE finished
-    THREAD_EXIT
+    END_LWP
 
 work:
     imul r12, rdi, CELL

@@ -2,7 +2,7 @@
 
 .include "signals.inc"
 
-    CATCH 1, SIGUSR1, handler
+    HANDLE 1, SIGUSR1, handler
     mov rax, 0x1122334455667788
     movq xmm7, rax
     mov dword ptr [control], 0x9F80     # flush to zero

@@ -2,7 +2,7 @@
 
 .include "signals.inc"
 
-    CATCH 1, SIGILL, handler, SA_SIGINFO
+    HANDLE 1, SIGILL, handler, SA_SIGINFO
     mov rax, 5
     mov r12, 12
     lea r14, [rsp - 128]
@@ -16,7 +16,7 @@ after:
     CHECK_EQ 5, [calls], 1
 
     # Without SA_SIGINFO the second argument is the code itself; the address is the fourth.
-    CATCH 6, SIGSEGV, plain
+    HANDLE 6, SIGSEGV, plain
     mov r15, 0x123456
     mov al, [r15]
     CHECK_EQ 7, [calls], 2
@@ -59,7 +59,7 @@ plain:
     CHECK_EQ 42, rcx, 0x123456
     CHECK_EQ 43, [rdx + UC_MCONTEXT + MC_ADDR], 0x123456
     CHECK_EQ 44, [rdx + UC_MCONTEXT + MC_ERR], PGEX_U
-    mov rax, stacks
+    mov rax, lwp_stacks
     mov [rdx + UC_MCONTEXT + MC_R15], rax   # where it can be read
     inc qword ptr [calls]
     ret

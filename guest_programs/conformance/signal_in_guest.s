@@ -1,75 +1,118 @@
-# abi 7.7: a signal ends vmspace_ctl with 0 and trap number 0; the guest can go on.
+# abi 7.7: a signal that is caught ends the guest's turn with trap number 0, and then its handler
+# runs, as if vmspace_ctl had returned; one that is masked or ignored, the guest never notices.
 
+.include "lwp.inc"
 .include "space.inc"
-.include "signals.inc"
+
+.ifdef VPTE_RW
+UC_FRAME = 0x48                         # the trap frame in a ucontext: its layout is of 2014
+.else
+UC_FRAME = 0x18
+.endif
+LONG = 1500000                          # turns of a loop, longer than a timer needs, which is 10 ms
+AFTER_CTL = 11                          # bytes of the check in RUN that follows the call
 
     PLAIN_SPACE guest, guest_end
-    CATCH 1, SIGUSR1, handler
-    THREAD 2, sender, 1
-    mov qword ptr [frame + TF_RAX], 0
-    mov qword ptr [frame + TF_XFLAGS], 0x1000
+    HANDLE 1, SIGALRM, handler
+    SYSCALL SYS_setitimer, ITIMER_REAL, soon, 0
+    CHECK_OK 2
+    mov qword ptr [frame + TF_FLAGS], -1
+    mov eax, 55
+    movq xmm1, rax
     RUN 3, PLAIN
-    CHECK_EQ 4, [calls], 1
-    CHECK_TRAP 5, 0                     # and no error, no address
+after_run:
+    CHECK_EQ 4, rax, 0
+    CHECK_TRAP 5, 0
     CHECK_EQ 6, [frame + TF_XFLAGS], 0
-    mov ebx, 7
-    cmp qword ptr [frame + TF_RAX], 0   # it has run
-    je failed
     mov rax, [frame + TF_RIP]
     sub rax, PLAIN
-    mov ebx, 8
-    cmp rax, guest_end - guest
+    mov ebx, 7
+    cmp rax, guest_short - guest
     jae failed
+    mov r14, [frame + TF_RBX]
+    mov ebx, 8
+    cmp r14, 1000
+    jb failed
 
-    # On from there to its end.
-    mov qword ptr [frame + TF_RBX], 1
-    RUN 9
-    CHECK_EQ 10, [frame + TF_TRAPNO], T_FAST_SYSCALL
-    CHECK_EQ 11, [calls], 1
+    # The handler has run, on the way back: everything of the guest's had been put away.
+    CHECK_MEM 9, handled, 1
+    CHECK_MEM 10, handled_rip, after_run - AFTER_CTL
+    CHECK_MEM 11, handled_rax, 0
+    CHECK_MEM 12, handled_carry, 0
+    movq rax, xmm1
+    CHECK_EQ 13, rax, 55                # the handler used it, but sigreturn knows
 
-    # A signal that is masked leaves the guest alone, and comes after vmspace_ctl.
-    MASK 12, SIG_BLOCK, SIGUSR1
-    SYSCALL SYS_lwp_kill, -1, 0, SIGUSR1
-    CHECK_OK 13
-    RUN 14, PLAIN
-    CHECK_EQ 15, [frame + TF_TRAPNO], T_FAST_SYSCALL
-    CHECK_EQ 16, [calls], 1
-    MASK 17, SIG_UNBLOCK, SIGUSR1
-    CHECK_EQ 18, [calls], 2
+    # The guest goes on where it was.
+    SYSCALL SYS_setitimer, ITIMER_REAL, soon, 0
+    RUN 14
+    CHECK_TRAP 15, 0
+    mov rax, [frame + TF_RBX]
+    sub rax, r14
+    mov ebx, 16
+    cmp rax, 1000
+    jl failed
+    CHECK_MEM 17, handled, 2
+
+    # Masked: it has to wait until the guest comes back by itself, and longer.
+    SYSCALL SYS_sigprocmask, SIG_BLOCK, alarm, 0
+    SYSCALL SYS_setitimer, ITIMER_REAL, soon, 0
+    RUN 18, PLAIN + guest_short - guest
+    CHECK_EQ 19, [frame + TF_TRAPNO], T_FAST_SYSCALL
+    CHECK_EQ 20, [frame + TF_RBX], LONG
+    SYSCALL SYS_sigpending, pending
+    CHECK_MEM 21, pending, 1 << (SIGALRM - 1)
+    CHECK_MEM 22, handled, 2
+    SYSCALL SYS_sigprocmask, SIG_UNBLOCK, alarm, 0
+    CHECK_OK 23
+    CHECK_MEM 24, handled, 3
+
+    # Ignored.
+    HANDLE 25, SIGALRM, SIG_IGN
+    SYSCALL SYS_setitimer, ITIMER_REAL, soon, 0
+    RUN 26, PLAIN + guest_short - guest
+    CHECK_EQ 27, [frame + TF_TRAPNO], T_FAST_SYSCALL
+    CHECK_EQ 28, [frame + TF_RBX], LONG
+    CHECK_MEM 29, handled, 3
     DONE
 
-sender:
-    PAUSE
-    cmp qword ptr [RAM + IMG_DATA], 0   # until the guest runs
-    je sender
-    SYSCALL SYS_lwp_kill, -1, 0, SIGUSR1
-    THREAD_EXIT
 
-handler:                                # interrupts us, not the guest
-    inc qword ptr [calls]
-    cmp qword ptr [calls], 1
-    jne 1f
-    CHECK_EQ 30, [rdx + UC_MCONTEXT + MC_RAX], 0
-    mov rax, [rdx + UC_MCONTEXT + MC_RIP]
-    movzx eax, word ptr [rax - 2]
-    CHECK_EQ 31, rax, 0x050F            # behind the system call
-    mov rax, [rdx + UC_MCONTEXT + MC_RFLAGS]
+
+handler:
+    mov rax, [rdx + UC_FRAME + TF_RIP]
+    mov [handled_rip], rax
+    mov rax, [rdx + UC_FRAME + TF_RAX]
+    mov [handled_rax], rax
+    mov eax, [rdx + UC_FRAME + TF_RFLAGS]
     and eax, PSL_C
-    CHECK_EQ 32, rax, 0
-    CHECK_EQ 33, [frame + TF_TRAPNO], 0
-1:
+    mov [handled_carry], rax
+    inc qword ptr [handled]
+    pxor xmm1, xmm1
     ret
 
-    .balign 8
-calls:
-    .quad 0
-
 guest:
-    mov rcx, PLAIN + IMG_DATA
-    mov qword ptr [rcx], 1
-1:
-    inc rax
-    test rbx, rbx
-    jz 1b
+    inc rbx
+    jmp guest
+guest_short:
+    xor ebx, ebx
+guest_next:
+    inc rbx
+    cmp rbx, LONG
+    jne guest_next
     syscall
 guest_end:
+
+    .balign 8
+soon:
+    .quad 0, 0, 0, 1000
+alarm:
+    .quad 1 << (SIGALRM - 1), 0
+pending:
+    .quad 0, 0
+handled:                                # how often
+    .quad 0
+handled_rip:
+    .quad 0
+handled_rax:
+    .quad 0
+handled_carry:
+    .quad 0

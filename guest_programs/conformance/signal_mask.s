@@ -3,9 +3,9 @@
 .include "signals.inc"
 
     # Signals that wait come the lowest first; each handler is interrupted by the next.
-    CATCH 1, SIGHUP, note
-    CATCH 2, SIGTERM, note
-    CATCH 3, SIGUSR2, note
+    HANDLE 1, SIGHUP, note
+    HANDLE 2, SIGTERM, note
+    HANDLE 3, SIGUSR2, note
     MASK 4, SIG_BLOCK, SIGHUP
     MASK 5, SIG_BLOCK, SIGTERM
     MASK 6, SIG_BLOCK, SIGUSR2
@@ -24,15 +24,15 @@
     CHECK_EQ 16, [notes], SIGHUP | SIGTERM << 8 | SIGUSR2 << 16
 
     # The signal itself is masked meanwhile, and so is what sa_mask says.
-    mov qword ptr [sigact_mask], 1 << (SIGUSR2 - 1)
-    CATCH 20, SIGUSR1, nesting
+    mov qword ptr [lwp_action + SA_MASK], 1 << (SIGUSR2 - 1)
+    HANDLE 20, SIGUSR1, nesting
     RAISE 21, SIGUSR1
     CHECK_EQ 22, [notes], SIGUSR2
     CHECK_EQ 23, [depth], 2
 
     # With SA_NODEFER it is not.
-    mov qword ptr [sigact_mask], 0
-    CATCH 24, SIGUSR1, nesting_at_once, SA_NODEFER
+    mov qword ptr [lwp_action + SA_MASK], 0
+    HANDLE 24, SIGUSR1, nesting_at_once, SA_NODEFER
     mov qword ptr [depth], 0
     RAISE 25, SIGUSR1
     CHECK_EQ 26, [depth], 3

@@ -8,7 +8,7 @@ again:
     je next
     cmp r12, SIGSTOP
     je next
-    CATCH 1, r12, handler
+    HANDLE 1, r12, handler
     mov [expected], r12
     mov qword ptr [seen], 0
     RAISE 2, r12
@@ -18,11 +18,11 @@ next:
     cmp r12, 128
     jbe again
 
-    SYSCALL SYS_sigaction, 129, sigact, 0
+    SYSCALL SYS_sigaction, 129, lwp_action, 0
     CHECK_ERRNO 4, ERRNO_EINVAL
-    SYSCALL SYS_sigaction, 0, sigact, 0
+    SYSCALL SYS_sigaction, 0, lwp_action, 0
     CHECK_ERRNO 5, ERRNO_EINVAL
-    SYSCALL SYS_sigaction, SIGKILL, sigact, 0
+    SYSCALL SYS_sigaction, SIGKILL, lwp_action, 0
     CHECK_ERRNO 6, ERRNO_EINVAL
     SYSCALL SYS_kill, 0, 129
     CHECK_ERRNO 7, ERRNO_EINVAL

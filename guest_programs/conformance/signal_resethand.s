@@ -2,7 +2,7 @@
 
 .include "signals.inc"
 
-    CATCH 1, SIGIO, handler, SA_RESETHAND
+    HANDLE 1, SIGIO, handler, SA_RESETHAND
     RAISE 2, SIGIO
     CHECK_EQ 3, [calls], 1
     SYSCALL SYS_sigaction, SIGIO, 0, old

@@ -3,12 +3,12 @@
 .include "signals.inc"
 
     # sigwaitinfo, whose third argument is in r10's neighbourhood: all must still be there.
-    CATCH 1, SIGUSR1, handler, SA_RESTART
+    HANDLE 1, SIGUSR1, handler, SA_RESTART
     SYSCALL SYS_getpid
     mov r12, rax
     mov qword ptr [waited], 1 << (SIGUSR2 - 1)
     MASK 2, SIG_BLOCK, SIGUSR2
-    THREAD 3, first_then_waited, 1
+    START 3, first_then_waited, 1
     mov r9, 0x9999
     SYSCALL SYS_sigwaitinfo, waited, 0, 0, 0x4444, 0x8888, 0x9999
     CHECK_OK 4
@@ -16,20 +16,20 @@
     CHECK_EQ 6, [calls], 1
 
     # The same without SA_RESTART.
-    CATCH 7, SIGUSR1, handler
-    THREAD 8, first_only, 2
+    HANDLE 7, SIGUSR1, handler
+    START 8, first_only, 2
     SYSCALL SYS_sigwaitinfo, waited, 0
     CHECK_ERRNO 9, ERRNO_EINTR
     CHECK_EQ 10, [calls], 2
 
     # nanosleep and umtx_sleep are never made again.
-    CATCH 11, SIGUSR1, handler, SA_RESTART
-    THREAD 12, first_only, 3
+    HANDLE 11, SIGUSR1, handler, SA_RESTART
+    START 12, first_only, 3
     SYSCALL SYS_nanosleep, an_hour, rest
     CHECK_ERRNO 13, ERRNO_EINTR
     CHECK_EQ 14, [rest], 3599
     CHECK_EQ 15, [calls], 3
-    THREAD 16, first_only, 4
+    START 16, first_only, 4
     SYSCALL SYS_umtx_sleep, a_word, 0, 0
     CHECK_ERRNO 17, ERRNO_EINTR
     CHECK_EQ 18, [calls], 4
@@ -40,12 +40,12 @@ first_then_waited:
     SYSCALL SYS_lwp_kill, -1, 0, SIGUSR1
     PAUSE
     SYSCALL SYS_kill, r12, SIGUSR2
-    THREAD_EXIT
+    END_LWP
 
 first_only:
     PAUSE
     SYSCALL SYS_lwp_kill, -1, 0, SIGUSR1
-    THREAD_EXIT
+    END_LWP
 
 handler:
     cmp qword ptr [calls], 0

@@ -2,8 +2,8 @@
 
 .include "signals.inc"
 
-    CATCH 1, SIGUSR1, handler, SA_SIGINFO
-    CATCH 2, SIGBUS, bus
+    HANDLE 1, SIGUSR1, handler, SA_SIGINFO
+    HANDLE 2, SIGBUS, bus
     RAISE 3, SIGUSR1
     CHECK_EQ 4, [calls], 1
     SYSCALL SYS_sigreturn, 0x123456

@@ -2,8 +2,8 @@
 
 .include "signals.inc"
 
-    CATCH 1, SIGUSR1, handler, SA_RESTART
-    CATCH 1, SIGHUP, nothing
+    HANDLE 1, SIGUSR1, handler, SA_RESTART
+    HANDLE 1, SIGHUP, nothing
     MASK 2, SIG_BLOCK, SIGUSR1
     RAISE 3, SIGUSR1
     CHECK_EQ 4, [calls], 0
@@ -13,7 +13,7 @@
     SYSCALL SYS_sigprocmask, SIG_BLOCK, 0, old
     CHECK_EQ 7, [old], 1 << (SIGUSR1 - 1)
 
-    THREAD 8, sender, 1                 # it comes meanwhile
+    START 8, sender, 1                 # it comes meanwhile
     SYSCALL SYS_sigsuspend, only_hup
     CHECK_ERRNO 9, ERRNO_EINTR
     CHECK_EQ 10, [calls], 2
@@ -25,7 +25,7 @@ sender:
     PAUSE
     CHECK_EQ 20, [calls], 1
     SYSCALL SYS_lwp_kill, -1, 0, SIGUSR1
-    THREAD_EXIT
+    END_LWP
 
 nothing:
     ret

@@ -2,7 +2,7 @@
 
 .include "signals.inc"
 
-    CATCH 1, SIGUSR1, never
+    HANDLE 1, SIGUSR1, never
     MASK 2, SIG_BLOCK, SIGUSR1
     MASK 3, SIG_BLOCK, SIGUSR2
     SYSCALL SYS_sigtimedwait, both, info, no_time
@@ -24,7 +24,7 @@
 
     # A signal that is not masked is taken too, while the call waits.
     MASK 14, SIG_UNBLOCK, SIGUSR1
-    THREAD 15, sender, 1
+    START 15, sender, 1
     SYSCALL SYS_sigwaitinfo, both, info
     CHECK_OK 16
     CHECK_EQ 17, rax, SIGUSR1
@@ -45,7 +45,7 @@ sender:
     MASK 30, SIG_BLOCK, SIGUSR1
     PAUSE
     RAISE 31, SIGUSR1
-    THREAD_EXIT
+    END_LWP
 
 never:
     mov ebx, 40

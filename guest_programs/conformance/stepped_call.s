@@ -4,7 +4,7 @@
 .include "signals.inc"
 
     PLAIN_SPACE guest, guest_end
-    CATCH 1, SIGTRAP, handler
+    HANDLE 1, SIGTRAP, handler
     mov qword ptr [frame + TF_RFLAGS], PSL_USER + PSL_T
     RUN 2, PLAIN
     CHECK_EQ 3, [frame + TF_TRAPNO], T_FAST_SYSCALL

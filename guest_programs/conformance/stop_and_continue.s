@@ -30,8 +30,8 @@
     DONE
 
 child:
-    CATCH 20, SIGUSR1, handler
-    CATCH 21, SIGCONT, handler
+    HANDLE 20, SIGUSR1, handler
+    HANDLE 21, SIGCONT, handler
     RAISE 22, SIGSTOP
     CHECK_EQ 23, [calls], 2
     CHECK_EQ 24, [last], SIGCONT        # the lower number, so the outer handler

@@ -1,71 +1,96 @@
-# abi 2.1: umtx_sleep and umtx_wakeup meet on the memory, whatever its address.
+# abi 2.1: umtx_sleep sleeps while an int has a value, umtx_wakeup wakes one or all who do, whatever
+# address they know the int by; a signal breaks the sleep and never starts it again.
 
-.include "space.inc"
-.include "signals.inc"
+.include "lwp.inc"
 
-A_PAGE = 0x20000000
+RW = PROT_READ + PROT_WRITE
+ALIAS_A = 0x10000000
+ALIAS_B = 0x20000000
+READ_ONLY = 0x30000000
 
-    SYSCALL SYS_umtx_sleep, word_a, 1, 0
+    SYSCALL SYS_umtx_sleep, number, 6, 0
     CHECK_ERRNO 1, ERRNO_EBUSY
-    SYSCALL SYS_umtx_sleep, word_a + 1, 0, 0
-    CHECK_ERRNO 2, ERRNO_EFAULT
-    SYSCALL SYS_umtx_sleep, 0x123450, 0, 0
+    SYSCALL SYS_umtx_sleep, number, 5, -1
+    CHECK_ERRNO 2, ERRNO_EINVAL
+    SYSCALL SYS_umtx_sleep, number + 2, 5, 0
     CHECK_ERRNO 3, ERRNO_EFAULT
-    SYSCALL SYS_umtx_sleep, word_a, 0, -1
-    CHECK_ERRNO 4, ERRNO_EINVAL
-    SYSCALL SYS_umtx_sleep, word_a, 0, 2000
+    SYSCALL SYS_umtx_sleep, 8, 0, 0
+    CHECK_ERRNO 4, ERRNO_EFAULT
+    SYSCALL SYS_umtx_sleep, number, 5, 1000
     CHECK_ERRNO 5, ERRNO_EAGAIN
-    SYSCALL SYS_umtx_wakeup, word_a, 1      # nobody is there
-    CHECK_OK 6
-    SYSCALL SYS_umtx_wakeup, word_a + 2, 1
-    CHECK_ERRNO 7, ERRNO_EFAULT
+    SYSCALL SYS_umtx_sleep, minus, -1, 1000
+    CHECK_ERRNO 6, ERRNO_EAGAIN
+    SYSCALL SYS_umtx_wakeup, number, 1
+    CHECK_OK 7
+    SYSCALL SYS_umtx_wakeup, number + 2, 1
+    CHECK_ERRNO 8, ERRNO_EFAULT
+    SYSCALL SYS_umtx_wakeup, 8, 1
+    CHECK_ERRNO 9, ERRNO_EFAULT
 
-    # Three sleep; one is woken, then the others.
-    THREAD 8, sleeper, 1
-    THREAD 9, sleeper, 2
-    THREAD 10, sleeper, 3
-    PAUSE
-    SYSCALL SYS_umtx_wakeup, word_a, 1
-    PAUSE
-    CHECK_EQ 11, [woken], 1
-    CHECK_EQ 12, [last_woken], 1            # the one that has slept longest
-    SYSCALL SYS_umtx_wakeup, word_a + 4, 0  # another word
-    PAUSE
-    CHECK_EQ 13, [woken], 1
-    SYSCALL SYS_umtx_wakeup, word_a, 0
-    PAUSE
-    CHECK_EQ 14, [woken], 3
-
-    # The same page of a file, mapped twice.
-    PLAIN_SPACE sleeper, sleeper
-    SYSCALL7 SYS_mmap, A_PAGE, PAGE_SIZE, PROT_READ + PROT_WRITE, PLAIN_MAP, r12, 0, IMG_DATA
+    # One int in a page of a file that is mapped twice; to sleep on it is to write it.
+    SYSCALL SYS_open, path, O_RDWR + O_CREAT + O_TRUNC, 0600
+    CHECK_OK 10
+    mov r12, rax
+    SYSCALL SYS_ftruncate, r12, 0, PAGE_SIZE
+    SYSCALL7 SYS_mmap, ALIAS_A, PAGE_SIZE, RW, MAP_SHARED + MAP_FIXED, r12, 0, 0
+    CHECK_OK 11
+    SYSCALL7 SYS_mmap, ALIAS_B, PAGE_SIZE, RW, MAP_SHARED + MAP_FIXED, r12, 0, 0
+    CHECK_OK 12
+    SYSCALL7 SYS_mmap, READ_ONLY, PAGE_SIZE, PROT_READ, MAP_SHARED + MAP_FIXED, r12, 0, 0
+    CHECK_OK 13
+    SYSCALL SYS_umtx_sleep, READ_ONLY, 0, 0
+    CHECK_ERRNO 14, ERRNO_EFAULT
+    SYSCALL SYS_umtx_wakeup, READ_ONLY, 1
     CHECK_OK 15
-    THREAD 16, file_sleeper, 4
-    PAUSE
-    SYSCALL SYS_umtx_wakeup, A_PAGE + 8, 1
-    PAUSE
-    CHECK_EQ 17, [woken], 4
+
+    # Three sleep; one is woken, then nobody of another int, then all.
+    START 16, sleeper
+    START 17, sleeper
+    START 18, sleeper
+    SYSCALL SYS_nanosleep, ms, 0
+    CHECK_MEM 19, woken, 0
+    SYSCALL SYS_umtx_wakeup, ALIAS_B, 1
+    CHECK_OK 20
+    SYSCALL SYS_nanosleep, ms, 0
+    CHECK_MEM 21, woken, 1
+    SYSCALL SYS_umtx_wakeup, ALIAS_B + 4, 0
+    SYSCALL SYS_nanosleep, ms, 0
+    CHECK_MEM 22, woken, 1
+    SYSCALL SYS_umtx_wakeup, ALIAS_B, 2
+    SYSCALL SYS_nanosleep, ms, 0
+    CHECK_MEM 23, woken, 3
+
+    HANDLE 24, SIGALRM, handler, SA_RESTART
+    SYSCALL SYS_setitimer, ITIMER_REAL, soon, 0
+    CHECK_OK 25
+    SYSCALL SYS_umtx_sleep, number, 5, 0
+    CHECK_ERRNO 26, ERRNO_EINTR
+    CHECK_MEM 27, handled, 1
     DONE
 
 sleeper:
-    mov r15, rdi
-    SYSCALL SYS_umtx_sleep, word_a, 0, 0
-    CHECK_OK 20
-    CHECK_EQ 21, rax, 0
-    mov [last_woken], r15
-    lock inc qword ptr [woken]
-    THREAD_EXIT
+    SYSCALL SYS_umtx_sleep, ALIAS_A, 0, 0
+    CHECK_OK 40
+    CHECK_EQ 41, rax, 0
+    inc qword ptr [woken]
+    END_LWP
 
-file_sleeper:
-    SYSCALL SYS_umtx_sleep, RAM + IMG_DATA + 8, 0, 0
-    CHECK_OK 22
-    lock inc qword ptr [woken]
-    THREAD_EXIT
+handler:
+    inc qword ptr [handled]
+    ret
 
+path:
+    .asciz "umtx"
     .balign 8
-word_a:
-    .quad 0
+number:
+    .int 5
+minus:
+    .int -1
 woken:
     .quad 0
-last_woken:
+handled:
     .quad 0
+ms:
+    .quad 0, 1000000
+soon:
+    .quad 0, 0, 0, 1000
