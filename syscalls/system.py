@@ -15,12 +15,13 @@ RebootArg = Annotated[int, flags_kind(Rb, "RB_")]
 
 
 def reboot(lwp: Lwp, opt: RebootArg) -> NoReturn:
-    """End the run with status 0, whatever the first process may think of it.  For root."""
+    """End the run with status 0, whatever the other processes think of it.  For root."""
     proc, first = lwp.proc, lwp.proc.kernel.first
     proc.ucred.check_root("reboot")
     assert first is not None
     what = "halted" if opt & (Rb.HALT | Rb.POWEROFF) else "rebooted"
     proc.kernel.tell(f"process {proc.pid} {what} the machine")
+    exit1(proc)
     exit1(first)
     raise JustReturn
 

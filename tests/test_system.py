@@ -48,6 +48,7 @@ def test_any_process_of_roots_may_reboot(boot: Boot) -> None:
     machine = boot(CHILD_REBOOTS)
     assert machine.run() == 0
     assert machine.told == ["process 101 halted the machine"]
+    assert machine.lwp.proc.kernel.find(101) is None
 
 
 def test_nobody_else_may_reboot(lwp: Lwp) -> None:
