@@ -4,11 +4,7 @@
 .include "lwp.inc"
 .include "space.inc"
 
-.ifdef VPTE_RW
-UC_FRAME = 0x48                         # the trap frame in a ucontext: its layout is of 2014
-.else
-UC_FRAME = 0x18
-.endif
+UC_FRAME = UC_MCONTEXT + MC_RDI         # the trap frame in a ucontext
 LONG = 1500000                          # turns of a loop, longer than a timer needs, which is 10 ms
 AFTER_CTL = 11                          # bytes of the check in RUN that follows the call
 
