@@ -16,8 +16,6 @@ from emu.cpu.engine import Exit
 from emu.kern.alarm import Alarm
 from emu.kern.clock import BLOCK_NS, VirtualClock
 from emu.kern.exit import lwp_exit, release
-from emu.kern.itimer import cpu_time_over
-from emu.kern.plimit import check_cpu, cpu_time_left
 from emu.kern.proc import Lwp, Proc
 from emu.kern.sched import SLICE_NS, LwpState
 from emu.kern.sendsig import userret
@@ -115,7 +113,9 @@ class Machine:
         sched, proc = self._sched, self._proc
         self.lwp.cpu.store()
         sched.charge()
-        self._check_cpu_time()
+        current = sched.current
+        if current is not None and current.proc.cpu_due is not None:
+            current.proc.run_cpu_callouts()
         while True:
             sched.attention = False
             if self._signals:
@@ -140,27 +140,13 @@ class Machine:
                 userret(lwp)
             if not sched.attention and lwp.state is LwpState.RUNNING:
                 break
-        self._set_alarm(lwp.proc)
+        self._set_alarm()
         return lwp
 
-    def _check_cpu_time(self) -> None:
-        """See to the timers and the limit that count the CPU time of whoever had the CPU."""
-        current = self._sched.current
-        if current is None:
-            return
-        due = current.proc.cpu_due
-        if due is not None and current.proc.usage.user_ns >= due:
-            cpu_time_over(current.proc)
-        check_cpu(current.proc)
-
-    def _set_alarm(self, proc: Proc) -> None:
-        """Have the engine come back in time for the next thing that is due, while `proc` runs."""
+    def _set_alarm(self) -> None:
+        """Have the engine come back in time for the next thing that is due."""
         sched, clock, engine = self._sched, self.kernel.clock, self.lwp.cpu
         deadline = sched.interruption()
-        left = cpu_time_left(proc)
-        if left is not None:
-            end = clock.monotonic_ns() + left
-            deadline = end if deadline is None else min(deadline, end)
         watched = sched.watched
         if isinstance(clock, VirtualClock):
             now = clock.monotonic_ns()

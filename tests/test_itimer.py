@@ -13,7 +13,7 @@ from emu.cpu.unicorn_engine import UnicornEngine
 from emu.kern.clock import VirtualClock
 from emu.kern.exit import release
 from emu.kern.file import FileTable
-from emu.kern.itimer import cpu_time_over, set_timer
+from emu.kern.itimer import set_timer
 from emu.kern.proc import Kernel, Lwp, Proc
 from emu.kern.sched import Scheduler
 from emu.kern.sigacts import SigAction
@@ -55,8 +55,7 @@ class Guest:
         """Use the CPU."""
         self.proc.kernel.clock.charge_blocks(ms * MS // 10)
         self.sched.charge()
-        if self.proc.cpu_due is not None and self.proc.usage.user_ns >= self.proc.cpu_due:
-            cpu_time_over(self.proc)
+        self.proc.run_cpu_callouts()
         return self.seen
 
 

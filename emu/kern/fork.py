@@ -8,6 +8,7 @@ from emu.abi.signal import Signal
 from emu.abi.unistd import Rfork
 from emu.abi.x86 import U64_MASK, Rflags
 from emu.kern.file import FileTable
+from emu.kern.plimit import watch_cpu_time
 from emu.kern.proc import Lwp, Proc
 from emu.kern.sched import Blocking, Sleep
 
@@ -46,6 +47,7 @@ def fork1(lwp: Lwp, flags: int) -> Blocking[Proc]:
         sigacts=parent.sigacts if flags & Rfork.SIGSHARE else parent.sigacts.copy(),
         varsyms=parent.varsyms.copy(),
     )
+    watch_cpu_time(child)
     child_lwp = lwp.fork(child)
     fork_return(child_lwp.saved_frame())
     if flags & Rfork.THREAD:

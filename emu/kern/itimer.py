@@ -41,21 +41,34 @@ class RealTimer:
 class CpuTimer:
     """ITIMER_VIRTUAL and ITIMER_PROF: the same for the CPU time that the process uses."""
 
-    __slots__ = ("_proc", "due", "interval")
+    __slots__ = ("_due", "_proc", "_which", "interval")
 
-    def __init__(self, proc: Proc, value: int, interval: int) -> None:
+    def __init__(self, proc: Proc, which: Itimer, value: int, interval: int) -> None:
         proc.kernel.sched.charge()
         self._proc = proc
+        self._which = which
         self.interval = interval
-        self.due = proc.usage.user_ns + value
+        self._due = proc.usage.user_ns + value
+        self._arm()
 
     def left(self) -> int:
         """Return the nanoseconds of CPU time until the next signal."""
         self._proc.kernel.sched.charge()
-        return max(self.due - self._proc.usage.user_ns, 0)
+        return max(self._due - self._proc.usage.user_ns, 0)
 
     def cancel(self) -> None:
-        self._proc.cpu_due = None
+        self._proc.cpu_callout(self._which, None, self._expire)
+
+    def _arm(self) -> None:
+        self._proc.cpu_callout(self._which, self._due, self._expire)
+
+    def _expire(self) -> None:
+        ksignal(self._proc, _CPU_SIGNALS[self._which])
+        if self.interval:
+            self._due = _next_due(self._due, self.interval, self._proc.usage.user_ns)
+            self._arm()
+        else:
+            del self._proc.timers[self._which]
 
 
 def set_timer(proc: Proc, which: Itimer, value: int, interval: int) -> None:
@@ -63,30 +76,10 @@ def set_timer(proc: Proc, which: Itimer, value: int, interval: int) -> None:
     if which in proc.timers:
         proc.timers.pop(which).cancel()
     if value:
-        kind = RealTimer if which is Itimer.REAL else CpuTimer
-        proc.timers[which] = kind(proc, value, interval)
-    _watch_cpu_time(proc)
-
-
-def cpu_time_over(proc: Proc) -> None:
-    """The process has used as much CPU time as a timer waits for."""
-    used = proc.usage.user_ns
-    for which, signal in _CPU_SIGNALS.items():
-        timer = proc.timers.get(which)
-        if timer is None or used < timer.due:
-            continue
-        if timer.interval:
-            timer.due = _next_due(timer.due, timer.interval, used)
+        if which is Itimer.REAL:
+            proc.timers[which] = RealTimer(proc, value, interval)
         else:
-            del proc.timers[which]
-        ksignal(proc, signal)
-    _watch_cpu_time(proc)
-
-
-def _watch_cpu_time(proc: Proc) -> None:
-    dues = [proc.timers[which].due for which in _CPU_SIGNALS if which in proc.timers]
-    proc.cpu_due = min(dues, default=None)
-    proc.kernel.sched.attention = True
+            proc.timers[which] = CpuTimer(proc, which, value, interval)
 
 
 def _next_due(due: int, interval: int, now: int) -> int:

@@ -1,11 +1,11 @@
 """Limits of a process's resources (sys/kern/kern_plimit.c).
 
 NOFILE is kept by the descriptor table, STACK and VMEM by the address space, NPROC by fork, DATA
-by the break and exec, FSIZE by write; CPU is looked at here whenever the machine attends.  The
-others are only remembered.
+by the break and exec, FSIZE by write, CPU by a callout.  The others are only remembered.
 """
 
 from contextlib import suppress
+from functools import partial
 
 from emu.abi.errno import Errno, KernelError
 from emu.abi.mman import PROT_ALL, Prot
@@ -36,7 +36,7 @@ def set_limit(proc: Proc, which: int, limit: Rlimit) -> None:
     space = proc.vmspace
     match which:
         case RlimitKind.CPU:
-            proc.kernel.sched.attention = True  # the alarm is set anew
+            watch_cpu_time(proc)
         case RlimitKind.NOFILE:
             proc.files.limit = cur
         case RlimitKind.VMEM:
@@ -59,21 +59,20 @@ def _most(proc: Proc, which: int) -> int:
             return default_rlimits()[which].max
 
 
-def cpu_time_left(proc: Proc) -> int | None:
-    """Return after how many more nanoseconds check_cpu() has something to do, if ever."""
+def watch_cpu_time(proc: Proc) -> None:
+    """See to it that the limit of CPU time is kept, if there is one."""
     limit = proc.rlimits[RlimitKind.CPU]
     seconds = limit.max + _GRACE if proc.over_cpu_limit else limit.cur
-    if seconds >= RLIM_INFINITY:
-        return None
-    return max(seconds * _SECOND + 1 - proc.usage.user_ns, 0)
+    due = seconds * _SECOND + 1 if seconds < RLIM_INFINITY else None
+    proc.cpu_callout(RlimitKind.CPU, due, partial(_over_cpu_limit, proc))
 
 
-def check_cpu(proc: Proc) -> None:
+def _over_cpu_limit(proc: Proc) -> None:
     """Signal a process that has had more of the CPU than it may (plimit_testcpulimit).
 
     SIGXCPU comes once; five seconds after the hard limit comes SIGKILL.
     """
-    if not proc.alive or cpu_time_left(proc) != 0:
+    if not proc.alive:
         return
     if proc.usage.user_ns >= (proc.rlimits[RlimitKind.CPU].max + _GRACE) * _SECOND:
         proc.kernel.tell(f"process {proc.pid} exceeded maximum CPU limit")
@@ -81,3 +80,4 @@ def check_cpu(proc: Proc) -> None:
     else:
         proc.over_cpu_limit = True
         ksignal(proc, Signal.XCPU)
+        watch_cpu_time(proc)

@@ -311,7 +311,10 @@ class Proc:
     timers: dict[int, Any] = field(init=False, default_factory=dict)
     """Interval timers by ITIMER_*."""
     cpu_due: int | None = field(init=False, default=None)
-    """The CPU time at which the first of them goes off that count it."""
+    """The CPU time, in nanoseconds, at which the first of its CPU callouts is due."""
+    _cpu_callouts: dict[object, tuple[int, Callable[[], None]]] = field(
+        init=False, default_factory=dict
+    )
     _next_tid: int = field(init=False, default=0)
 
     def __post_init__(self) -> None:
@@ -351,6 +354,29 @@ class Proc:
         tid = self._next_tid
         self._next_tid += 1
         return tid
+
+    def cpu_callout(self, what: object, due: int | None, action: Callable[[], None]) -> None:
+        """Have `action` done once the process has used `due` nanoseconds of CPU time.
+
+        There is one for each `what`; None for `due` takes it back.
+        """
+        if due is None:
+            self._cpu_callouts.pop(what, None)
+        else:
+            self._cpu_callouts[what] = due, action
+        self._first_cpu_callout()
+        self.kernel.sched.attention = True
+
+    def run_cpu_callouts(self) -> None:
+        """Do what is due by now."""
+        for what, (due, action) in list(self._cpu_callouts.items()):
+            if self.usage.user_ns >= due:
+                del self._cpu_callouts[what]
+                action()
+        self._first_cpu_callout()
+
+    def _first_cpu_callout(self) -> None:
+        self.cpu_due = min((due for due, _ in self._cpu_callouts.values()), default=None)
 
     def notify(self, note: int, data: int = 0) -> None:
         """Tell whoever watches this process (KNOTE on p_klist)."""
