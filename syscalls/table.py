@@ -193,7 +193,10 @@ TABLE: Mapping[int, Syscall] = {
     199: Syscall(file.lseek),
     200: Syscall(path.truncate),
     201: Syscall(file.ftruncate),
-    202: Syscall(sysctl.__sysctl, note="only vm.vkernel_enable and vfs.varsym_enable can be set"),
+    202: Syscall(
+        sysctl.__sysctl,
+        note="only names of the machine, vm.vkernel_enable and vfs.varsym_enable can be set",
+    ),
     203: Syscall(vm.mlock, note="checked; memory is always resident"),
     204: Syscall(vm.munlock, note="checked; memory is always resident"),
     206: Syscall(attr.futimes),

@@ -143,6 +143,8 @@ class Kernel:
     """vm.vkernel_enable: may processes become virtual kernels?"""
     vmspace_io: bool = False
     """Do vmspace_pread and vmspace_pwrite what they promise? (--ext vmspace-io)"""
+    hostname: bytes = b"vkemu"
+    domainname: bytes = b""
     net: bool = False
     """May programs use sockets of the host's loopback network? (--net loopback)"""
     ncpu: int = 1
