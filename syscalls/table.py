@@ -107,7 +107,7 @@ TABLE: Mapping[int, Syscall] = {
     53: Syscall(signal.sigaltstack),
     54: Syscall(
         file.ioctl,
-        note="terminals, but not TIOCSTI; no FIODTYPE and FIODNAME",
+        note="terminals, but not TIOCSTI, all of them named tty; no FIODTYPE",
     ),
     55: Syscall(system.reboot, note="ends the run, whatever is asked for"),
     56: Syscall(path.revoke, note="EOPNOTSUPP for devices and for what is open"),

@@ -74,6 +74,8 @@ class Node(Protocol):
     is_zero_device: bool = False
     tty: Tty | None = None
     """The terminal it is, if it is one."""
+    device_name: bytes = b""
+    """What the guest calls it in /dev, if it is a device."""
     filters: frozenset[int] = frozenset((Evfilt.READ, Evfilt.WRITE))
     watchers: tuple[Callable[[int], None], ...] = ()
 
@@ -478,6 +480,7 @@ class Stream(Node):
             self.piece = PIPE_BUF
         if self.tty is not None:
             self.tty.hold()
+            self.device_name = b"tty"
             self.host_fd = self.tty.fd
             if not self.tty.never_blocks:
                 self.piece = 1  # all that a terminal takes for certain
