@@ -53,6 +53,7 @@ from emu.abi.structs import (
     Winsize,
 )
 from emu.abi.symbols import abi_symbols
+from emu.abi.uuid import Uuid
 from emu.abi.versions import AbiVersion
 from syscalls.args import Kind
 from syscalls.table import REGISTER_ARGUMENTS, SYMBOLS, TABLE, Syscall
@@ -86,6 +87,7 @@ _STRUCTURES: _Structures = {
     Rtprio: "rtprio",
     LwpParams: "lwp_params",
     TlsInfo: "tls_info",
+    Uuid: "uuid",
     PsStrings: "ps_strings",
     Trapframe: "trapframe",
     Vextframe: "vextframe",

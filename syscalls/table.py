@@ -253,6 +253,7 @@ TABLE: Mapping[int, Syscall] = {
         note="EVFILT_VNODE knows what guests do, not the host; no EVFILT_EXCEPT",
     ),
     391: Syscall(attr.lchflags, note="EOPNOTSUPP: files have no flags"),
+    392: Syscall(system.uuidgen),
     393: Syscall(socket.sendfile),
     450: Syscall(varsym.varsym_set, note="a user's variables may outlive his processes"),
     451: Syscall(varsym.varsym_get),

@@ -99,6 +99,7 @@ SIZES = {
     "rtprio": 4,
     "lwp_params": 40,
     "tls_info": 16,
+    "uuid": 16,
     "ps_strings": 32,
     "trapframe": 200,
     "vextframe": 32,

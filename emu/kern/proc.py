@@ -24,6 +24,7 @@ from emu.kern.sched import LwpState, Scheduler, Sleep
 from emu.kern.sigacts import AltStack, SigActs
 from emu.kern.tree import Tree
 from emu.kern.tty import Tty
+from emu.kern.uuid import UuidGenerator
 from emu.kern.varsym import VarsymSet, varsymreplace
 from emu.kern.vkernel import VkernelLwp, VkernelProc
 from emu.vm.phys import PhysicalMemory
@@ -162,6 +163,7 @@ class Kernel:
     lwps: int = field(init=False, default=0)
     """LWPs of all processes."""
     rights: InFlight = field(init=False)
+    uuids: UuidGenerator = field(init=False)
     socket_names: dict[bytes, bytes] = field(init=False, default_factory=dict)
     """The guest's addresses of local sockets, by the names the host has for them."""
     net_refused: bool = field(init=False, default=False)
@@ -179,6 +181,7 @@ class Kernel:
         self.sched = Scheduler(self.clock)
         self.edges = Edges(self.sched)
         self.rights = InFlight(self.limits.rights)
+        self.uuids = UuidGenerator(self.clock, self.tree.random_bytes)
         self.phys.on_copy = self._page_copied
 
     def _page_copied(self, pa: int) -> None:

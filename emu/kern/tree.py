@@ -61,6 +61,8 @@ class Tree:
         what /dev/random gives.
         """
         self._root = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        self.random_bytes = random_bytes
+        """Where all chance in this run comes from."""
         self.substitute: Callable[[bytes], bytes] | None = None
         """Replaces the variables in a symbolic link, if they are to be replaced."""
         self._disk = Disk(limit)
