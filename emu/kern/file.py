@@ -111,9 +111,13 @@ class Node(Protocol):
         """Return the sleep at the end of which can_write() may be true; here it always is."""
         return Sleep()
 
+    def news(self, events: int) -> Sleep:
+        """Return the sleep at each end of which a kqueue looks at it again: input, or output."""
+        return self.until_readable() if events == READABLE else self.until_writable()
+
     def until_signal(self) -> Sleep:
         """Return the sleep at whose end, and each time it would end, an owner gets SIGIO."""
-        return self.until_readable()
+        return self.news(READABLE)
 
     def input(self, offset: int) -> Readiness:
         """Return what there is to read at `offset` (EVFILT_READ)."""
