@@ -149,7 +149,8 @@ TABLE: Mapping[int, Syscall] = {
     106: Syscall(socket.listen),
     116: Syscall(time.gettimeofday),
     117: Syscall(
-        resource.getrusage, note="only time, signals and switches; all time counts as user time"
+        resource.getrusage,
+        note="only time, signals, switches, and faults of programs; all time counts as user time",
     ),
     118: Syscall(
         socket.getsockopt,

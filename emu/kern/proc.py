@@ -249,12 +249,14 @@ class Usage:
     """Resources used (struct rusage), by a process or by its children that were waited for."""
 
     user_ns: int = 0
+    minor_faults: int = 0
     voluntary_switches: int = 0
     involuntary_switches: int = 0
     signals: int = 0
 
     def add(self, other: "Usage") -> None:
         self.user_ns += other.user_ns
+        self.minor_faults += other.minor_faults
         self.voluntary_switches += other.voluntary_switches
         self.involuntary_switches += other.involuntary_switches
         self.signals += other.signals
