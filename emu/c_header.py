@@ -20,6 +20,7 @@ from ctypes import (
 )
 from typing import Any
 
+from emu.abi.exec import PsStrings
 from emu.abi.frames import TlsInfo, Trapframe, Vextframe
 from emu.abi.resource import RlimitStruct, Rtprio, Rusage
 from emu.abi.sigframe import (
@@ -35,6 +36,8 @@ from emu.abi.sigframe import (
 )
 from emu.abi.socket import Cmsgcred, Cmsghdr, Linger, Msghdr, SfHdtr, SockaddrIn
 from emu.abi.structs import (
+    Dirent,
+    FiodnameArgs,
     Flock,
     Iovec,
     Itimerval,
@@ -50,6 +53,7 @@ from emu.abi.structs import (
     Winsize,
 )
 from emu.abi.symbols import abi_symbols
+from emu.abi.uuid import Uuid
 from emu.abi.versions import AbiVersion
 from syscalls.args import Kind
 from syscalls.table import REGISTER_ARGUMENTS, SYMBOLS, TABLE, Syscall
@@ -68,6 +72,8 @@ _STRUCTURES: _Structures = {
     Statfs: "statfs",
     Statvfs: "statvfs",
     Flock: "flock",
+    Dirent: "dirent",
+    FiodnameArgs: "fiodname_args",
     Winsize: "winsize",
     Termios: "termios",
     SockaddrIn: "sockaddr_in",
@@ -81,6 +87,8 @@ _STRUCTURES: _Structures = {
     Rtprio: "rtprio",
     LwpParams: "lwp_params",
     TlsInfo: "tls_info",
+    Uuid: "uuid",
+    PsStrings: "ps_strings",
     Trapframe: "trapframe",
     Vextframe: "vextframe",
     SigactionStruct: "sigaction",
@@ -113,6 +121,8 @@ _POINTERS = {
     "kevent": {"udata"},
     "msghdr": {"msg_name", "msg_iov", "msg_control"},
     "sf_hdtr": {"headers", "trailers"},
+    "fiodname_args": {"name"},
+    "ps_strings": {"ps_argvstr", "ps_envstr"},
     "lwp_params": {"func", "arg", "stack", "tid1", "tid2"},
     "tls_info": {"base"},
     "sigaction": {"sa_handler"},

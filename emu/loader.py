@@ -449,7 +449,7 @@ class _Stack:
         self._put(strings_at, strings)
         self._put(path_at, path)
         self._put(trampoline_at, trampoline)
-        self._put(ps_strings, bytes(PsStrings(vectors, len(argv), 0, envp_at, len(envp), 0)))
+        self._put(ps_strings, bytes(PsStrings(vectors, len(argv), envp_at, len(envp))))
 
     def _put(self, va: int, data: bytes) -> None:
         at = va - self.args

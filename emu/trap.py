@@ -124,6 +124,7 @@ def _page_fault(lwp: Lwp) -> None:
                 access = _WRITE
     try:
         space.fault(va, access)
+        lwp.proc.usage.minor_faults += 1
         return
     except VmFaultError as fault:
         result = fault.result

@@ -12,7 +12,7 @@ from emu.abi.ioctl import IOC_IN, IOC_OUT, IOCPARM_MASK, IOCPARM_SHIFT, Ioctl
 from emu.abi.resource import RLIM_INFINITY, RlimitKind
 from emu.abi.signal import Signal
 from emu.abi.socket import Shut
-from emu.abi.structs import Flock
+from emu.abi.structs import FiodnameArgs, Flock
 from emu.abi.x86 import U32_MASK
 from emu.kern import lockf
 from emu.kern.file import MAX_OFFSET, File
@@ -196,6 +196,12 @@ def ioctl(lwp: Lwp, fd: Fd, com: Word, data: Ptr) -> Blocking[None]:
             fsetown(lwp.proc, file, int.from_bytes(parameter, "little", signed=True))
         case Ioctl.FIOGETOWN:
             parameter[:] = fgetown(file).to_bytes(4, "little", signed=True)
+        case Ioctl.FIODNAME if file.node.device_name:
+            wanted = FiodnameArgs.from_buffer(parameter)
+            name = file.node.device_name + b"\0"
+            if len(name) > wanted.len:
+                raise KernelError(Errno.EINVAL, f"{wanted.len} bytes are no room for {name!r}")
+            lwp.vmspace.copyout(wanted.name, name)
         case _:
             yield from ttioctl(lwp, file, com, parameter)
             watch_input(lwp.proc.kernel, file)

@@ -61,6 +61,7 @@ def pack_rusage(usage: Usage) -> Rusage:
     seconds, ns = divmod(usage.user_ns, 1_000_000_000)
     return Rusage(
         ru_utime=Timeval(seconds, ns // 1000),
+        ru_minflt=usage.minor_faults,
         ru_nsignals=usage.signals,
         ru_nvcsw=usage.voluntary_switches,
         ru_nivcsw=usage.involuntary_switches,

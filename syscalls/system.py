@@ -1,12 +1,13 @@
 """Calls about the machine as a whole, and facilities of the original that are not here.
 
-sys/kern/kern_shutdown.c, kern_ktrace.c, kern_upcall.c.
+sys/kern/kern_shutdown.c, kern_uuid.c, kern_ktrace.c, kern_upcall.c.
 """
 
 from typing import Annotated, NoReturn
 
 from emu.abi.errno import Errno, KernelError
 from emu.abi.reboot import Rb
+from emu.abi.uuid import UUIDGEN_MAX
 from emu.kern.exit import exit1
 from emu.kern.proc import Lwp
 from syscalls.args import Int, JustReturn, Ptr, Size, flags_kind
@@ -24,6 +25,14 @@ def reboot(lwp: Lwp, opt: RebootArg) -> NoReturn:
     exit1(proc)
     exit1(first)
     raise JustReturn
+
+
+def uuidgen(lwp: Lwp, store: Ptr, count: Int) -> None:
+    """Store `count` new UUIDs, which follow each other."""
+    if not 1 <= count <= UUIDGEN_MAX:
+        raise KernelError(Errno.EINVAL, f"{count} UUIDs")
+    uuids = lwp.proc.kernel.uuids.generate(count)
+    lwp.vmspace.copyout(store, b"".join(map(bytes, uuids)))
 
 
 def utrace(lwp: Lwp, addr: Ptr, len: Size) -> None:

@@ -107,7 +107,7 @@ TABLE: Mapping[int, Syscall] = {
     53: Syscall(signal.sigaltstack),
     54: Syscall(
         file.ioctl,
-        note="terminals, but not TIOCSTI; no FIODTYPE and FIODNAME",
+        note="terminals, but not TIOCSTI, all of them named tty; no FIODTYPE",
     ),
     55: Syscall(system.reboot, note="ends the run, whatever is asked for"),
     56: Syscall(path.revoke, note="EOPNOTSUPP for devices and for what is open"),
@@ -149,7 +149,8 @@ TABLE: Mapping[int, Syscall] = {
     106: Syscall(socket.listen),
     116: Syscall(time.gettimeofday),
     117: Syscall(
-        resource.getrusage, note="only time, signals and switches; all time counts as user time"
+        resource.getrusage,
+        note="only time, signals, switches, and faults of programs; all time counts as user time",
     ),
     118: Syscall(
         socket.getsockopt,
@@ -193,7 +194,10 @@ TABLE: Mapping[int, Syscall] = {
     199: Syscall(file.lseek),
     200: Syscall(path.truncate),
     201: Syscall(file.ftruncate),
-    202: Syscall(sysctl.__sysctl, note="only vm.vkernel_enable and vfs.varsym_enable can be set"),
+    202: Syscall(
+        sysctl.__sysctl,
+        note="only names of the machine, vm.vkernel_enable and vfs.varsym_enable can be set",
+    ),
     203: Syscall(vm.mlock, note="checked; memory is always resident"),
     204: Syscall(vm.munlock, note="checked; memory is always resident"),
     206: Syscall(attr.futimes),
@@ -250,6 +254,7 @@ TABLE: Mapping[int, Syscall] = {
         note="EVFILT_VNODE knows what guests do, not the host; no EVFILT_EXCEPT",
     ),
     391: Syscall(attr.lchflags, note="EOPNOTSUPP: files have no flags"),
+    392: Syscall(system.uuidgen),
     393: Syscall(socket.sendfile),
     450: Syscall(varsym.varsym_set, note="a user's variables may outlive his processes"),
     451: Syscall(varsym.varsym_get),

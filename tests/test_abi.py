@@ -14,7 +14,7 @@ from emu.abi.mman import Inherit, Madv, Map, Ms, Prot
 from emu.abi.signal import Action, Signal, default_action
 from emu.abi.socket import Cmsgcred, Cmsghdr, Msghdr, SfHdtr, SockaddrIn
 from emu.abi.structs import (
-    DirentHeader,
+    Dirent,
     Flock,
     Iovec,
     Kevent,
@@ -66,7 +66,7 @@ from syscalls.table import SYMBOLS
         (Cmsghdr, 12),
         (Cmsgcred, 84),
         (SfHdtr, 32),
-        (DirentHeader, 16),
+        (Dirent, 272),
         (PsStrings, 32),
         (Elf64Ehdr, 64),
         (Elf64Phdr, 56),
@@ -187,7 +187,7 @@ def test_the_frames_say_their_size() -> None:
         (Timeval, {"tv_sec": 0, "tv_usec": 8}),
         (Iovec, {"iov_base": 0, "iov_len": 8}),
         (PsStrings, {"ps_argvstr": 0, "ps_nargvstr": 8, "ps_envstr": 16, "ps_nenvstr": 24}),
-        (DirentHeader, {"d_fileno": 0, "d_namlen": 8, "d_type": 10, "d_unused1": 11}),
+        (Dirent, {"d_fileno": 0, "d_namlen": 8, "d_type": 10, "d_name": 16}),
         (Elf64Phdr, {"p_type": 0, "p_flags": 4, "p_offset": 8, "p_vaddr": 16, "p_memsz": 40}),
     ],
 )

@@ -396,6 +396,14 @@ name:
 buffer:
     .zero 64
 """
+SAY_UUID = """
+.include "vkemu.inc"
+    SYSCALL SYS_uuidgen, store, 1
+    SYSCALL SYS_write, 1, store, 16
+    SYSCALL SYS_exit, 0
+store:
+    .zero 16
+"""
 
 
 def test_the_disk_is_limited(command: Command, program: Program, tmp_path: Path) -> None:
@@ -426,6 +434,16 @@ def test_with_the_virtual_clock_chance_comes_from_a_seed(
     assert all(len(output) >= 64 for output in outputs)
     assert len(set(outputs[:4])) == 1
     assert len(set(outputs)) == 4
+
+
+def test_with_the_virtual_clock_uuids_come_again(command: Command, program: Program) -> None:
+    path = program(SAY_UUID)
+    outputs = [
+        command("run", "--clock", "virtual", "--seed", seed, path).stdout
+        for seed in ("1", "1", "2")
+    ]
+    assert len(outputs[0]) >= 16
+    assert outputs[0] == outputs[1] != outputs[2]
 
 
 def test_trace_goes_to_standard_error_or_a_file(

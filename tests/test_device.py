@@ -2,13 +2,14 @@
 
 from collections.abc import Iterator
 from contextlib import closing
+from ctypes import sizeof
 from pathlib import Path
 
 import pytest
 
 from emu.abi.errno import Errno, KernelError
 from emu.abi.fcntl import Access, Dt, Mode, Open
-from emu.abi.structs import DirentHeader
+from emu.abi.structs import Dirent
 from emu.kern.file import File
 from emu.kern.namecache import Nchandle
 from emu.kern.tree import Tree
@@ -31,9 +32,9 @@ def listing(tree: Tree, path: bytes) -> list[tuple[bytes, int]]:
     directory = opened(tree, path, Open.RDONLY)
     assert isinstance(directory.node, Directory)
     found = []
-    for entry in directory.node.entries(0, 1 << 16):
-        header = DirentHeader.from_buffer_copy(entry)
-        found.append((entry[16 : 16 + header.d_namlen], header.d_type))
+    for raw in directory.node.entries(0, 1 << 16):
+        entry = Dirent.from_buffer_copy(raw.ljust(sizeof(Dirent), b"\0"))
+        found.append((entry.d_name, entry.d_type))
     directory.drop()
     return found
 

@@ -10,7 +10,7 @@ import pytest
 from emu.abi.errno import Errno, KernelError
 from emu.abi.fcntl import Mode, Open, Seek
 from emu.abi.structs import (
-    DirentHeader,
+    Dirent,
     Flock,
     Iovec,
     Stat,
@@ -86,7 +86,7 @@ def refusal(call: object, *args: object) -> Errno:
         (Flock, 24),
         (Winsize, 8),
         (Termios, 44),
-        (DirentHeader, 16),
+        (Dirent, 272),
     ],
 )
 def test_size(kind: type[ctypes.Structure], size: int) -> None:

@@ -14,7 +14,7 @@ from emu.abi.errno import Errno, KernelError
 from emu.abi.fcntl import Fcntl, Io, Lock, Open, RecordLock, Seek
 from emu.abi.ioctl import Ioctl
 from emu.abi.mman import Map, Prot
-from emu.abi.structs import DirentHeader, Flock, Iovec, Stat
+from emu.abi.structs import Dirent, FiodnameArgs, Flock, Iovec, Stat
 from emu.abi.versions import ABI_2011
 from emu.abi.x86 import PAGE_SIZE
 from emu.cpu.unicorn_engine import UnicornEngine
@@ -336,15 +336,65 @@ def test_ioctl_tells_how_much_of_a_file_is_left(lwp: Lwp) -> None:
     assert lwp.vmspace.copyin(BUFFER, 4) == (6).to_bytes(4, "little")
 
 
+@pytest.fixture
+def device(lwp: Lwp, tmp_path: Path) -> Callable[[bytes], int]:
+    """Open a device of /dev, given without that."""
+    (tmp_path / "dev" / "fd").mkdir(parents=True)
+    return lambda name: open_file(lwp, b"/dev/" + name, Open.RDWR)
+
+
+@pytest.mark.parametrize("name", [b"null", b"urandom"])
+def test_a_device_tells_its_name(lwp: Lwp, device: Callable[[bytes], int], name: bytes) -> None:
+    fd = device(name)
+    lwp.vmspace.copyout(BUFFER, bytes(FiodnameArgs(BUFFER + 100, len(name) + 1)))
+    lwp.vmspace.copyout(BUFFER + 100, b"x" * 10)
+    calls.ioctl(lwp, fd, Ioctl.FIODNAME, BUFFER)
+    assert lwp.vmspace.copyin(BUFFER + 100, 9) == (name + b"\0").ljust(9, b"x")
+
+
+@pytest.mark.parametrize(
+    ("args", "errno"),
+    [
+        (FiodnameArgs(BUFFER + 100, 4), Errno.EINVAL),
+        (FiodnameArgs(UNMAPPED, 100), Errno.EFAULT),
+    ],
+)
+def test_a_device_whose_name_has_nowhere_to_go(
+    lwp: Lwp, device: Callable[[bytes], int], args: FiodnameArgs, errno: Errno
+) -> None:
+    fd = device(b"null")
+    lwp.vmspace.copyout(BUFFER, bytes(args))
+    assert refusal(calls.ioctl, lwp, fd, Ioctl.FIODNAME, BUFFER) is errno
+    assert lwp.vmspace.copyin(BUFFER + 100, 5) == bytes(5)
+
+
+def test_what_is_no_device_has_no_name_there(lwp: Lwp, pipe: tuple[int, int]) -> None:
+    fd = open_file(lwp, b"/file")
+    lwp.vmspace.copyout(BUFFER, bytes(FiodnameArgs(BUFFER + 100, 100)))
+    for each in (fd, pipe[0]):
+        assert refusal(calls.ioctl, lwp, each, Ioctl.FIODNAME, BUFFER) is Errno.ENOTTY
+
+
+def test_a_terminal_is_named_as_it_can_be_opened(lwp: Lwp) -> None:
+    person, program = os.openpty()
+    fd = lwp.proc.files.add(File(Stream(program), Open.RDWR))
+    lwp.vmspace.copyout(BUFFER, bytes(FiodnameArgs(BUFFER + 100, 4)))
+    calls.ioctl(lwp, fd, Ioctl.FIODNAME, BUFFER)
+    assert lwp.vmspace.copyin(BUFFER + 100, 4) == b"tty\0"
+    lwp.proc.files.close(fd)
+    os.close(person)
+    os.close(program)
+
+
 # Names and directories
 
 
 def entries(data: bytes) -> list[bytes]:
     names = []
     while data:
-        header = DirentHeader.from_buffer_copy(data)
-        names.append(data[16 : 16 + header.d_namlen])
-        data = data[(16 + header.d_namlen + 1 + 7) & ~7 :]
+        entry = Dirent.from_buffer_copy(data.ljust(sizeof(Dirent), b"\0"))
+        names.append(entry.d_name)
+        data = data[(16 + entry.d_namlen + 1 + 7) & ~7 :]
     return names
 
 

@@ -42,6 +42,7 @@ DOORS = {
         "emu.abi.sigframe",
         "emu.abi.socket",
         "emu.abi.structs",
+        "emu.abi.uuid",
         "emu.c_header",
         "emu.kern.host_socket",
         "emu.kern.socket",

@@ -449,6 +449,19 @@ def test_a_directory_that_is_removed_is_told(lwp: Lwp, queue: int) -> None:
     assert notes(lwp, queue) == {folder: Note.DELETE}
 
 
+def test_what_is_done_through_one_open_of_a_directory_is_told_of_all(
+    lwp: Lwp, queue: int, watched: tuple[int, int]
+) -> None:
+    other = paths.open(lwp, at(lwp, b"/"), Open.RDONLY, 0)
+    attrs.fchmod(lwp, other, 0o700)
+    assert notes(lwp, queue) == {watched[1]: Note.ATTRIB}
+    attrs.fchmod(lwp, watched[1], 0o700)
+    assert notes(lwp, queue) == {watched[1]: Note.ATTRIB}
+    files.close(lwp, other)
+    attrs.chmod(lwp, at(lwp, b"/"), 0o700)
+    assert notes(lwp, queue) == {watched[1]: Note.ATTRIB}
+
+
 def test_only_what_is_asked_for_is_told(lwp: Lwp, queue: int) -> None:
     fd = open_file(lwp, b"/file")
     kevent(lwp, queue, change(fd, Evfilt.VNODE, ADD, 0, Note.EXTEND))

@@ -379,13 +379,57 @@ def test_usage_is_what_was_counted(lwp: Lwp) -> None:
     lwp.proc.kernel.sched.charge()
     proc.usage.user_ns, proc.usage.signals = 3_000_002_999, 4
     proc.usage.voluntary_switches, proc.usage.involuntary_switches = 5, 6
+    proc.usage.minor_faults = 8
     proc.children_usage.user_ns = 7_000
     assert call(lwp, "getrusage", 0, BUFFER) == 0
     usage = lwp.vmspace.copyin_struct(BUFFER, Rusage)
     assert (usage.ru_utime.tv_sec, usage.ru_utime.tv_usec) == (3, 2)
     assert (usage.ru_nsignals, usage.ru_nvcsw, usage.ru_nivcsw) == (4, 5, 6)
+    assert (usage.ru_minflt, usage.ru_majflt) == (8, 0)
     assert call(lwp, "getrusage", -1, BUFFER) == 0
     usage = lwp.vmspace.copyin_struct(BUFFER, Rusage)
     assert (usage.ru_utime.tv_sec, usage.ru_utime.tv_usec) == (0, 7)
     assert call(lwp, "getrusage", 1, BUFFER) is Errno.EINVAL
     assert call(lwp, "getrusage", 0, BAD) is Errno.EFAULT
+
+
+TOUCH = """
+    SYSCALL SYS_fork
+    test rdx, rdx
+    jz parent
+    mov rax, 0x600000
+again:
+    mov byte ptr [rax], 1
+    mov byte ptr [rax + 8], 1
+    add rax, 4096
+    cmp rax, 0x600000 + 4096 * PAGES
+    jb again
+    SYSCALL SYS_exit, 0
+parent:
+    SYSCALL SYS_wait4, -1, 0, 0, OFFSET usage
+    SYSCALL SYS_exit, 0
+    .balign 8
+usage:
+    .zero 144
+"""
+
+
+def test_each_page_that_is_touched_is_a_fault_of_who_does_so(boot: Boot) -> None:
+    counts = {}
+    for pages in (1, 50):
+        machine = boot(f".set PAGES, {pages}" + TOUCH)
+        lwp = machine.lwp
+        lwp.vmspace.map_anonymous(BUFFER, BUFFER + 50 * PAGE_SIZE)
+        assert machine.run() == 0
+        counts[pages] = lwp.proc.usage.minor_faults, lwp.proc.children_usage.minor_faults
+    assert counts[50][0] == counts[1][0]
+    assert counts[50][1] - counts[1][1] == 49
+
+
+def test_a_fault_that_cannot_be_resolved_is_not_counted(boot: Boot) -> None:
+    faults = []
+    for code in ("int3", "mov byte ptr [0x70000000], 1"):
+        machine = boot(code)
+        machine.run()
+        faults.append(machine.lwp.proc.usage.minor_faults)
+    assert faults[0] == faults[1]

@@ -9,15 +9,17 @@ from threading import Thread
 from typing import Any
 
 import pytest
-from conftest import LOAD_ADDRESS, Booted, Finishing, call
+from conftest import LOAD_ADDRESS, Booted, Finishing, call, finish
 
 from emu.abi.errno import Errno, KernelError
 from emu.abi.fcntl import Fcntl, Io, Mode, Open
+from emu.abi.poll import Poll
 from emu.abi.socket import SUN_NONAME, Af, Level, Msg, Msghdr, Shut, So, Sock, Tcp
-from emu.abi.structs import Iovec, Stat, Timeval
+from emu.abi.structs import Iovec, Pollfd, Stat, Timeval
 from emu.kern.proc import Lwp
 from emu.kern.sched import LwpState, Restart
-from syscalls import file, path, socket
+from syscalls import event, file, path, socket
+from syscalls.table import resume
 
 Boot = Callable[..., Booted]
 
@@ -258,6 +260,85 @@ def test_nobody_there_is_a_refused_connection(lwp: Lwp, server: host.socket) -> 
     server.close()
     fd = socket.socket(lwp, Af.INET, Sock.STREAM, 0)
     assert refusal(waited, socket.connect(lwp, fd, *at(lwp, address))) is Errno.ECONNREFUSED
+
+
+def ready(lwp: Lwp, fd: int) -> Poll:
+    """Return what poll says of a socket without waiting."""
+    lwp.vmspace.copyout(DATA, bytes(Pollfd(fd, Poll.IN | Poll.OUT)))
+    finish(event.poll(lwp, DATA, 1, 0))
+    return Poll(lwp.vmspace.copyin_struct(DATA, Pollfd).revents)
+
+
+def test_a_refused_connection_has_ended(lwp: Lwp, server: host.socket) -> None:
+    address = inet(*server.getsockname())
+    server.close()
+    fd = socket.socket(lwp, Af.INET, Sock.STREAM, 0)
+    assert refusal(waited, socket.connect(lwp, fd, *at(lwp, address))) is Errno.ECONNREFUSED
+    assert ready(lwp, fd) == Poll.IN | Poll.HUP
+
+
+@pytest.mark.parametrize("family", [Af.INET, Af.UNIX])
+def test_a_stream_that_never_had_a_peer_is_ready_for_nothing(lwp: Lwp, family: Af) -> None:
+    fd = socket.socket(lwp, family, Sock.STREAM, 0)
+    assert ready(lwp, fd) == 0
+    name = inet(LOOPBACK, 0) if family is Af.INET else unix(b"/tmp/name")
+    socket.bind(lwp, fd, *at(lwp, name))
+    assert ready(lwp, fd) == 0
+    socket.listen(lwp, fd, 1)
+    assert ready(lwp, fd) == 0
+
+
+def test_a_datagram_socket_is_ready_to_send_without_a_peer(lwp: Lwp) -> None:
+    fd = socket.socket(lwp, Af.INET, Sock.DGRAM, 0)
+    assert ready(lwp, fd) == Poll.OUT
+
+
+def test_a_local_name_that_nobody_listens_at_is_no_peer(lwp: Lwp) -> None:
+    socket.bind(lwp, socket.socket(lwp, Af.UNIX, Sock.STREAM, 0), *at(lwp, unix(b"/tmp/name")))
+    fd = socket.socket(lwp, Af.UNIX, Sock.STREAM, 0)
+    assert refusal(calls.connect, lwp, fd, *at(lwp, unix(b"/tmp/name"))) is Errno.ECONNREFUSED
+    assert ready(lwp, fd) == 0
+
+
+@pytest.mark.parametrize("family", [Af.INET, Af.UNIX])
+def test_whoever_waits_for_a_stream_without_a_peer_hears_of_its_connection(
+    lwp: Lwp, server: host.socket, family: Af
+) -> None:
+    name = unix(b"/tmp/name") if family is Af.UNIX else inet(*server.getsockname())
+    if family is Af.UNIX:
+        listener = socket.socket(lwp, Af.UNIX, Sock.STREAM, 0)
+        socket.bind(lwp, listener, *at(lwp, name))
+        socket.listen(lwp, listener, 1)
+    fd = socket.socket(lwp, family, Sock.STREAM, 0)
+    kernel = lwp.proc.kernel
+    other = lwp.fork(lwp.proc)
+    kernel.sched.add(other)
+    lwp.vmspace.copyout(DATA, bytes(Pollfd(fd, Poll.OUT)))
+    call(lwp, "poll", DATA, 1, -1)
+    assert not kernel.sched.poll()
+    assert lwp.state is LwpState.SLEEPING
+    waited(socket.connect(other, fd, *at(lwp, name)))
+    assert lwp.state is LwpState.READY
+    resume(lwp)
+    assert lwp.vmspace.copyin_struct(DATA, Pollfd).revents == Poll.OUT
+
+
+WAIT_FOR_NOTHING = """
+    SYSCALL SYS_socket, AF_INET, SOCK_STREAM, 0
+    mov [entry], eax
+    SYSCALL SYS_poll, OFFSET entry, 1, 1000
+    SYSCALL SYS_exit, rax
+entry:
+    .long 0
+    .word POLLIN | POLLOUT
+    .word 0
+"""
+
+
+def test_a_wait_for_a_stream_without_a_peer_times_out(boot: Boot) -> None:
+    machine = boot(WAIT_FOR_NOTHING, net=True)
+    assert machine.run() == 0
+    assert machine.lwp.proc.kernel.clock.monotonic_ns() > 1_000_000_000
 
 
 def test_a_connection_is_made_once(lwp: Lwp, server: host.socket) -> None:

@@ -13,7 +13,7 @@ from emu.cpu.unicorn_engine import UnicornEngine
 from emu.kern import sysctl
 from emu.kern.clock import VirtualClock
 from emu.kern.file import FileTable
-from emu.kern.proc import Kernel, Limits, Lwp, Proc
+from emu.kern.proc import Kernel, Limits, Lwp, Proc, Ucred
 from emu.kern.tree import Tree
 from emu.vm.phys import PhysicalMemory
 from emu.vm.vmspace import Vmspace
@@ -79,6 +79,7 @@ def errno_of(lwp: Lwp, oid: tuple[int, ...], new: bytes | None = None, room: int
         ("kern.securelevel", b"\xff\xff\xff\xff"),
         ("kern.usrstack", b"\0\0\0\0\0\x80\0\0"),
         ("kern.ps_strings", b"\xe0\xff\xff\xff\xff\x7f\0\0"),
+        ("kern.hostname", b"vkemu\0"),
         ("kern.domainname", b"\0"),
         ("kern.boottime", pack("<qq", 1_320_278_400, 0)),
         ("vm.loadavg", pack("<3I4xq", 2048, 2048, 2048, 2048)),
@@ -246,6 +247,44 @@ def test_a_refused_store_changes_nothing(lwp: Lwp, new: bytes, room: int, errno:
     assert lwp.proc.kernel.vkernel_enable
 
 
+@pytest.mark.parametrize("oid", [(1, 10), (1, 22)], ids=["kern.hostname", "kern.domainname"])
+@pytest.mark.parametrize(
+    ("new", "kept"),
+    [
+        (b"crater", b"crater\0"),
+        (b"crater\0lake", b"crater\0"),
+        (b"\xff\xfe", b"\xff\xfe\0"),
+        (b"x" * 255, b"x" * 255 + b"\0"),
+        (b"", b"\0"),
+    ],
+)
+def test_the_machine_can_be_named(lwp: Lwp, oid: tuple[int, ...], new: bytes, kept: bytes) -> None:
+    before = get(lwp, oid)
+    assert get(lwp, oid, new) == before
+    assert get(lwp, oid) == kept
+
+
+@pytest.mark.parametrize(
+    ("new", "room", "errno"),
+    [
+        (b"x" * 256, 256, Errno.EINVAL),
+        (b"x" * 2000, 256, Errno.EINVAL),
+        (b"crater", 5, Errno.ENOMEM),
+    ],
+)
+def test_a_refused_name_changes_nothing(lwp: Lwp, new: bytes, room: int, errno: Errno) -> None:
+    assert errno_of(lwp, (1, 10), new, room) == errno
+    assert get(lwp, (1, 10)) == b"vkemu\0"
+
+
+@pytest.mark.parametrize("oid", [(1, 10), (1, 22), (2, 256), (3, 256)])
+def test_only_root_sets_a_variable(lwp: Lwp, oid: tuple[int, ...]) -> None:
+    before = get(lwp, oid)
+    lwp.proc.ucred = Ucred(uid=5)
+    assert errno_of(lwp, oid, bytes(4)) == Errno.EPERM
+    assert get(lwp, oid) == before
+
+
 @pytest.mark.parametrize("oid", [(1, 1), (6, 3), (0, 1, 1), (0, 2, 1), (0, 4, 1)])
 def test_nothing_else_can_be_set(lwp: Lwp, oid: tuple[int, ...]) -> None:
     assert errno_of(lwp, oid, bytes(4)) == Errno.EPERM
@@ -283,6 +322,7 @@ def test_unknown_parts_of_a_name_are_spelled_as_numbers(lwp: Lwp) -> None:
         ((1, 1), b"\3\0\0\x80A\0"),
         ((6, 3), b"\2\0\0\x80I\0"),
         ((2, 256), b"\2\0\0\xc0I\0"),
+        ((1, 10), b"\3\0\0\xc0A\0"),
         ((1, 33), b"\x08\0\0\x80LU\0"),
         ((1, 21), b"\5\0\0\x80S,timespec\0"),
         ((1,), b"\1\0\0\xc0N\0"),

@@ -189,6 +189,7 @@ NAMES = {
     362: "kqueue",
     363: "kevent",
     391: "lchflags",
+    392: "uuidgen",
     393: "sendfile",
     450: "varsym_set",
     451: "varsym_get",

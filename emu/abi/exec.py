@@ -137,10 +137,8 @@ class PsStrings(LittleEndianStructure):
     _fields_ = [
         ("ps_argvstr", c_uint64),
         ("ps_nargvstr", c_int32),
-        ("pad0", c_int32),
         ("ps_envstr", c_uint64),
         ("ps_nenvstr", c_int32),
-        ("pad1", c_int32),
     ]
 
     ps_argvstr: int

@@ -1,7 +1,7 @@
 """Structures the kernel exchanges with programs, in their C layout.
 
 <sys/time.h>, <sys/event.h>, <sys/poll.h>, <sys/lwp.h>, <sys/uio.h>, <sys/stat.h>,
-<sys/mount.h>, <sys/statvfs.h>, <sys/ttycom.h>, <sys/_termios.h>, <sys/dirent.h>.
+<sys/mount.h>, <sys/statvfs.h>, <sys/filio.h>, <sys/ttycom.h>, <sys/_termios.h>, <sys/dirent.h>.
 """
 
 from ctypes import (
@@ -265,8 +265,18 @@ KEVENT_SIZE = 32
 POLLFD_SIZE = 8
 FLOCK_SIZE = 24
 WINSIZE_SIZE = 8
+DIRENT_NAME_OFFSET = 16
 
 NCCS = 20
+
+
+class FiodnameArgs(LittleEndianStructure):
+    """What FIODNAME is given: where the name of the device goes, and the room there."""
+
+    _fields_ = [("name", c_uint64), ("len", c_uint32)]
+
+    name: int
+    len: int
 
 
 class Termios(LittleEndianStructure):
@@ -291,8 +301,8 @@ class Termios(LittleEndianStructure):
     c_ospeed: int
 
 
-class DirentHeader(LittleEndianStructure):
-    """What comes before the name in a struct dirent."""
+class Dirent(LittleEndianStructure):
+    """struct dirent: 272 bytes with the longest name.  In a directory it ends after the name."""
 
     _fields_ = [
         ("d_fileno", c_uint64),
@@ -300,6 +310,7 @@ class DirentHeader(LittleEndianStructure):
         ("d_type", c_ubyte),
         ("d_unused1", c_ubyte),
         ("d_unused2", c_uint32),
+        ("d_name", c_char * 256),
     ]
 
     d_fileno: int
@@ -307,10 +318,10 @@ class DirentHeader(LittleEndianStructure):
     d_type: int
     d_unused1: int
     d_unused2: int
+    d_name: bytes
 
 
 def pack_dirent(fileno: int, kind: int, name: bytes) -> bytes:
     """Return a struct dirent as readers step over it: the name ends in NUL, padded to 8 bytes."""
-    header = bytes(DirentHeader(d_fileno=fileno, d_namlen=len(name), d_type=kind))
-    length = (len(header) + len(name) + 1 + 7) & ~7
-    return (header + name).ljust(length, b"\0")
+    entry = Dirent(d_fileno=fileno, d_namlen=len(name), d_type=kind, d_name=name)
+    return bytes(entry)[: (DIRENT_NAME_OFFSET + len(name) + 1 + 7) & ~7]

@@ -5,7 +5,19 @@ from enum import IntEnum, IntFlag
 
 from emu.abi.errno import Errno
 from emu.abi.event import Ev, Evfilt, Note
-from emu.abi.fcntl import AT_FDCWD, FD_CLOEXEC, At, Fcntl, Io, Lock, Mode, Open, RecordLock, Seek
+from emu.abi.fcntl import (
+    AT_FDCWD,
+    FD_CLOEXEC,
+    At,
+    Dt,
+    Fcntl,
+    Io,
+    Lock,
+    Mode,
+    Open,
+    RecordLock,
+    Seek,
+)
 from emu.abi.frames import TRAPFRAME_SIZE, VEXTFRAME_SIZE, Trapframe, Vextframe
 from emu.abi.ioctl import Ioctl
 from emu.abi.mman import Inherit, Madv, Map, Mcl, Mincore, Ms, Prot
@@ -74,6 +86,7 @@ _PREFIXES: dict[str, type[IntEnum] | type[IntFlag]] = {
     "O_": Open,
     "F_": Fcntl,
     "SEEK_": Seek,
+    "DT_": Dt,
     "LOCK_": Lock,
     "AT_": At,
     "CLOCK_": ClockId,

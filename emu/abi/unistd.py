@@ -3,6 +3,7 @@
 from enum import IntEnum, IntFlag
 
 MAXLOGNAME = 17  # with the NUL
+MAXHOSTNAMELEN = 256  # with the NUL
 NGROUPS = 16
 
 

@@ -130,6 +130,7 @@ def devices(
     }
     for descriptor in range(FD_DEVICES):
         result[b"dev", b"fd", b"%d" % descriptor] = DescriptorDevice(descriptor, _BIN)
-    for inode, device in enumerate(result.values(), 2):
+    for inode, (names, device) in enumerate(result.items(), 2):
         device.inode = inode
+        device.device_name = b"/".join(names[1:])
     return result

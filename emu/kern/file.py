@@ -74,6 +74,8 @@ class Node(Protocol):
     is_zero_device: bool = False
     tty: Tty | None = None
     """The terminal it is, if it is one."""
+    device_name: bytes = b""
+    """What the guest calls it in /dev, if it is a device."""
     filters: frozenset[int] = frozenset((Evfilt.READ, Evfilt.WRITE))
     watchers: tuple[Callable[[int], None], ...] = ()
 
@@ -109,9 +111,13 @@ class Node(Protocol):
         """Return the sleep at the end of which can_write() may be true; here it always is."""
         return Sleep()
 
+    def news(self, events: int) -> Sleep:
+        """Return the sleep at each end of which a kqueue looks at it again: input, or output."""
+        return self.until_readable() if events == READABLE else self.until_writable()
+
     def until_signal(self) -> Sleep:
         """Return the sleep at whose end, and each time it would end, an owner gets SIGIO."""
-        return self.until_readable()
+        return self.news(READABLE)
 
     def input(self, offset: int) -> Readiness:
         """Return what there is to read at `offset` (EVFILT_READ)."""
@@ -478,6 +484,7 @@ class Stream(Node):
             self.piece = PIPE_BUF
         if self.tty is not None:
             self.tty.hold()
+            self.device_name = b"tty"
             self.host_fd = self.tty.fd
             if not self.tty.never_blocks:
                 self.piece = 1  # all that a terminal takes for certain

@@ -104,6 +104,8 @@ class HostSocket(Socket):
         self._host.setblocking(False)
         self._bound = False
         self._has_been_connected = False
+        self._has_tried = False
+        """It was given a peer, perhaps in vain."""
         self._name: bytes | None = None
         self._peer_name = SUN_NONAME
         self._host_name = b""
@@ -217,7 +219,10 @@ class HostSocket(Socket):
             raise KernelError(Errno.EISCONN, "it has a peer already")
         try:
             with self._target(address) as target, host_errors():
+                if self.family is Af.INET:
+                    self._try()
                 self._host.connect(target)
+            self._try()
         except KernelError as refusal:
             if refusal.errno is Errno.EAGAIN and self.family is Af.UNIX:
                 raise KernelError(Errno.ECONNREFUSED, "too many wait already") from None
@@ -242,6 +247,7 @@ class HostSocket(Socket):
         with host_errors():
             self._host.listen(backlog if 0 <= backlog <= SOMAXCONN else SOMAXCONN)
         self.listening = True
+        self._kernel.sched.wakeup(self)
 
     def accept(self, wait: bool) -> Blocking[Socket]:
         if not self.listening:
@@ -282,30 +288,33 @@ class HostSocket(Socket):
     # As a file
 
     def can_read(self) -> bool:
-        return bool(self._undelivered) or self._is_ready(READABLE)
+        return bool(self._undelivered) or (not self._is_idle() and self._is_ready(READABLE))
 
     def can_write(self) -> bool:
-        return self._is_ready(WRITABLE)
+        return not self._is_idle() and self._is_ready(WRITABLE)
 
     def until_readable(self) -> Sleep:
-        return Sleep(fds=((self._host.fileno(), READABLE),))
+        return Sleep((self,)) if self._is_idle() else self.news(READABLE)
 
     def until_writable(self) -> Sleep:
-        return Sleep(fds=((self._host.fileno(), WRITABLE),))
+        return Sleep((self,)) if self._is_idle() else self.news(WRITABLE)
+
+    def news(self, events: int) -> Sleep:
+        return Sleep(fds=((self._host.fileno(), events),))
 
     def input(self, offset: int) -> Readiness:
+        if self._is_idle():
+            return Readiness(False)
         found = self._look(READABLE | _HALF_CLOSED)
         if self.listening:
             return Readiness(bool(found), 1 if found else 0)
-        if self.kind is not Sock.DGRAM and not self._is_connected():
-            return Readiness(bool(found & select.POLLERR))
         ended = bool(found & (_HALF_CLOSED | select.POLLHUP))
         return Readiness(bool(found or self._undelivered), self.pending(0), ended)
 
     def output(self) -> Readiness:
+        if self._is_idle():
+            return Readiness(False)
         found = self._look(WRITABLE)
-        if self.kind is not Sock.DGRAM and not self._is_connected():
-            return Readiness(bool(found & select.POLLERR))
         ended = bool(found & select.POLLHUP)
         return Readiness(bool(found), self.space if found and not ended else 0, ended)
 
@@ -396,6 +405,20 @@ class HostSocket(Socket):
                 return False
             self._has_been_connected = True
         return True
+
+    def _is_idle(self) -> bool:
+        """Is there no peer, and never was, nor anybody to come?  The host would say: hung up."""
+        if self.kind is Sock.DGRAM or self._has_tried or self.listening:
+            return False
+        return not self._is_connected()
+
+    def _try(self) -> None:
+        """The host is asked for a peer; for a local socket, has given one.
+
+        A local name at which nobody listens leaves a socket as it was.
+        """
+        self._has_tried = True
+        self._kernel.sched.wakeup(self)
 
     def _bind_to_loopback(self) -> None:
         """The host must not choose an address that can be reached from elsewhere."""

@@ -19,7 +19,7 @@ from emu.kern.clock import TICK_NS
 from emu.kern.edges import Edge
 from emu.kern.file import File, FileTable, Node, Readiness
 from emu.kern.proc import Kernel, Proc
-from emu.kern.sched import Callout, Sleep
+from emu.kern.sched import READABLE, WRITABLE, Callout, Sleep
 
 MAX_KNOTES = 16384
 """How many knotes a kqueue may have."""
@@ -129,9 +129,9 @@ class FileKnote(Knote):
     def _sleep(self, node: Node) -> Sleep:
         match self.filter:
             case Evfilt.READ:
-                return node.until_readable()
+                return node.news(READABLE)
             case Evfilt.WRITE:
-                return node.until_writable()
+                return node.news(WRITABLE)
         return Sleep()
 
 

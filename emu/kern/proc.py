@@ -24,6 +24,7 @@ from emu.kern.sched import LwpState, Scheduler, Sleep
 from emu.kern.sigacts import AltStack, SigActs
 from emu.kern.tree import Tree
 from emu.kern.tty import Tty
+from emu.kern.uuid import UuidGenerator
 from emu.kern.varsym import VarsymSet, varsymreplace
 from emu.kern.vkernel import VkernelLwp, VkernelProc
 from emu.vm.phys import PhysicalMemory
@@ -143,6 +144,8 @@ class Kernel:
     """vm.vkernel_enable: may processes become virtual kernels?"""
     vmspace_io: bool = False
     """Do vmspace_pread and vmspace_pwrite what they promise? (--ext vmspace-io)"""
+    hostname: bytes = b"vkemu"
+    domainname: bytes = b""
     net: bool = False
     """May programs use sockets of the host's loopback network? (--net loopback)"""
     ncpu: int = 1
@@ -160,6 +163,7 @@ class Kernel:
     lwps: int = field(init=False, default=0)
     """LWPs of all processes."""
     rights: InFlight = field(init=False)
+    uuids: UuidGenerator = field(init=False)
     socket_names: dict[bytes, bytes] = field(init=False, default_factory=dict)
     """The guest's addresses of local sockets, by the names the host has for them."""
     net_refused: bool = field(init=False, default=False)
@@ -177,6 +181,7 @@ class Kernel:
         self.sched = Scheduler(self.clock)
         self.edges = Edges(self.sched)
         self.rights = InFlight(self.limits.rights)
+        self.uuids = UuidGenerator(self.clock, self.tree.random_bytes)
         self.phys.on_copy = self._page_copied
 
     def _page_copied(self, pa: int) -> None:
@@ -244,12 +249,14 @@ class Usage:
     """Resources used (struct rusage), by a process or by its children that were waited for."""
 
     user_ns: int = 0
+    minor_faults: int = 0
     voluntary_switches: int = 0
     involuntary_switches: int = 0
     signals: int = 0
 
     def add(self, other: "Usage") -> None:
         self.user_ns += other.user_ns
+        self.minor_faults += other.minor_faults
         self.voluntary_switches += other.voluntary_switches
         self.involuntary_switches += other.involuntary_switches
         self.signals += other.signals

@@ -1,7 +1,7 @@
 """Kernel variables by name (sys/kern/kern_sysctl.c; the variables are kern_mib.c's and others').
 
-Everything is read-only but vm.vkernel_enable and vfs.varsym_enable; where the original lets root
-write, so as to set a limit or a host name, there is nothing here to be set.
+Root may set vm.vkernel_enable, vfs.varsym_enable and the names of the machine.  What else can be
+written in the original, such as a limit, is read-only here: there is nothing to be set.
 """
 
 from bisect import bisect_right
@@ -13,6 +13,7 @@ from emu.abi.exec import PS_STRINGS_SIZE
 from emu.abi.resource import LOADAVG_SCALE, Loadavg
 from emu.abi.structs import Timespec
 from emu.abi.sysctl import OID_AUTO_FIRST, P1003, Ctl, CtlFlag, CtlType, Hw, Kern, SysctlMeta, Vm
+from emu.abi.unistd import MAXHOSTNAMELEN
 from emu.abi.x86 import PAGE_SIZE, U32_MASK
 from emu.kern.clock import CPUTIMER_FREQ
 from emu.kern.proc import Proc
@@ -49,7 +50,8 @@ class Variable:
     value: Value | Callable[[Proc], Value]
     format: str = ""
     """How sysctl(8) prints it, if the type does not say."""
-    write: Callable[[Proc, int], None] | None = None
+    write: Callable[[Proc, bytes], None] | None = None
+    """Stores a new value as a program gives it.  EINVAL if it cannot be one."""
 
     def encode(self, proc: Proc) -> bytes:
         value = self.value(proc) if callable(self.value) else self.value
@@ -90,10 +92,7 @@ def write(proc: Proc, oid: Oid, new: bytes) -> None:
     variable = _VARIABLES.get(oid)
     if variable is None or variable.write is None:
         return  # {0,3}: `new` was the question
-    size = _SIZES[variable.type]
-    if len(new) < size:
-        raise KernelError(Errno.EINVAL, f"{variable.name} takes {size} bytes")
-    variable.write(proc, int.from_bytes(new[:size], "little", signed=True))
+    variable.write(proc, new)
 
 
 def _unknown(oid: Oid) -> KernelError:
@@ -168,12 +167,33 @@ def _loadavg(proc: Proc) -> bytes:
     return bytes(Loadavg((load, load, load), LOADAVG_SCALE))
 
 
-def _set_vkernel_enable(proc: Proc, value: int) -> None:
-    proc.kernel.vkernel_enable = bool(value)
+def _set_vkernel_enable(proc: Proc, new: bytes) -> None:
+    proc.kernel.vkernel_enable = bool(_int(new))
 
 
-def _set_varsym_enable(proc: Proc, value: int) -> None:
-    proc.kernel.varsym_enable = bool(value)
+def _set_varsym_enable(proc: Proc, new: bytes) -> None:
+    proc.kernel.varsym_enable = bool(_int(new))
+
+
+def _set_hostname(proc: Proc, new: bytes) -> None:
+    proc.kernel.hostname = _name_of_machine(new)
+
+
+def _set_domainname(proc: Proc, new: bytes) -> None:
+    proc.kernel.domainname = _name_of_machine(new)
+
+
+def _int(new: bytes) -> int:
+    size = _SIZES[CtlType.INT]
+    if len(new) < size:
+        raise KernelError(Errno.EINVAL, f"{len(new)} bytes are no int")
+    return int.from_bytes(new[:size], "little", signed=True)
+
+
+def _name_of_machine(new: bytes) -> bytes:
+    if len(new) >= MAXHOSTNAMELEN:
+        raise KernelError(Errno.EINVAL, f"a name of {len(new)} bytes")
+    return new.partition(b"\0")[0]
 
 
 _CLOCKINFO = _ints((100, 10_000, 0, 128, 128))  # hz, tick, tickadj, stathz, profhz
@@ -198,7 +218,8 @@ VARIABLES = (
              lambda proc: proc.kernel.limits.files * proc.kernel.limits.procs),
     Variable("kern.argmax", Kern.ARGMAX, INT, 262144),
     Variable("kern.securelevel", Kern.SECURELVL, INT, -1),
-    Variable("kern.hostname", Kern.HOSTNAME, STRING, "vkemu"),
+    Variable("kern.hostname", Kern.HOSTNAME, STRING, lambda proc: proc.kernel.hostname + b"\0",
+             write=_set_hostname),
     Variable("kern.hostid", Kern.HOSTID, ULONG, 0),
     Variable("kern.clockrate", Kern.CLOCKRATE, OPAQUE, _CLOCKINFO, "S,clockinfo"),
     Variable("kern.posix1version", Kern.POSIX1, INT, 199309),
@@ -206,7 +227,8 @@ VARIABLES = (
     Variable("kern.job_control", Kern.JOB_CONTROL, INT, 1),
     Variable("kern.saved_ids", Kern.SAVED_IDS, INT, 1),
     Variable("kern.boottime", Kern.BOOTTIME, OPAQUE, _boottime, "S,timespec"),
-    Variable("kern.domainname", Kern.NISDOMAINNAME, STRING, ""),
+    Variable("kern.domainname", Kern.NISDOMAINNAME, STRING,
+             lambda proc: proc.kernel.domainname + b"\0", write=_set_domainname),
     Variable("kern.osreldate", Kern.OSRELDATE, INT, lambda proc: proc.kernel.abi.osreldate),
     Variable("kern.bootfile", Kern.BOOTFILE, STRING, "/kernel"),
     Variable("kern.maxfilesperproc", Kern.MAXFILESPERPROC, INT,

@@ -61,6 +61,8 @@ class Tree:
         what /dev/random gives.
         """
         self._root = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        self.random_bytes = random_bytes
+        """Where all chance in this run comes from."""
         self.substitute: Callable[[bytes], bytes] | None = None
         """Replaces the variables in a symbolic link, if they are to be replaced."""
         self._disk = Disk(limit)
@@ -365,11 +367,10 @@ class Tree:
             for names, each in self._devices.items()
             if names[:-1] == found.names
         }
-        directory = Directory(
-            host, self._namecache.hold(found.names), inside, forget=self._forget_directory
-        )
-        self._directories.setdefault(directory.key, []).append(directory)
-        return File(directory, flags)
+        status = os.fstat(host)
+        opens = self._directories.setdefault((status.st_dev, status.st_ino), [])
+        handle = self._namecache.hold(found.names)
+        return File(Directory(host, handle, inside, opens, self._forget_directory), flags)
 
     def _forget_directory(self, gone: Directory) -> None:
         same = self._directories[gone.key]
@@ -417,8 +418,8 @@ class Tree:
         key = status.st_dev, status.st_ino
         if vnode := self._vnodes.get(key):
             vnode.notify(note)
-        for directory in self._directories.get(key, ()):
-            directory.notify(note)
+        if opens := self._directories.get(key):
+            opens[0].notify(note)  # which tells of all of them
 
     def _notify_parent(self, found: Found, note: int) -> None:
         """Tell whoever watches the directory that what was found has, or had, its name in."""

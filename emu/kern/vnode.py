@@ -339,17 +339,25 @@ class Directory(_HostFile):
         fd: int,
         handle: Nchandle,
         devices: Mapping[bytes, int],
+        opens: list["Directory"],
         forget: Callable[["Directory"], None],
     ) -> None:
+        """Take over `fd`.  `opens` are those of the same directory, which this one joins."""
         status = os.fstat(fd)
         self.key: Key = status.st_dev, status.st_ino
         self.handle = handle
         self._fd = fd
         self._forget = forget
+        self._opens = opens
+        opens.append(self)
         self._is_root = not handle.names
         self._devices = devices  # the inodes of those in here, by name
         self._entries: list[bytes] | None = None
         self._locks = Lockf()
+
+    def notify(self, note: int) -> None:
+        for each in self._opens:
+            super(Directory, each).notify(note)
 
     def read(self, offset: int, size: int) -> bytes:
         raise KernelError(Errno.EISDIR, "getdirentries reads directories")
