@@ -1,5 +1,8 @@
 """Waiting for many things at once (sys/kern/kern_event.c, sys_generic.c)."""
 
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
 from emu.abi.errno import Errno, KernelError
 from emu.abi.event import EV_SYSFLAGS, KQ_NEVENTS, Ev, Evfilt
 from emu.abi.fcntl import Open
@@ -56,13 +59,10 @@ def kevent(
     if limit is not None:
         deadline = _after(lwp, limit.tv_sec, limit.tv_nsec)
     lwp.proc.kernel.sched.poll()  # what the host has by now is not to be missed
-    file.hold()
-    try:
+    with _held([file]):
         while not (events := queue.scan(nevents)):
             if not (yield from _sleep(lwp, Sleep((queue,)), deadline)):
                 return 0
-    finally:
-        file.drop()
     lwp.vmspace.copyout(eventlist, b"".join(map(bytes, events)))
     return len(events)
 
@@ -153,12 +153,13 @@ def poll(lwp: Lwp, fds: Ptr, nfds: Int, timeout: Int) -> Blocking[int]:
         else:
             wanted += [(entry, file, filter) for filter in asked]
     if not any(entry.revents for entry in entries):
-        ready = yield from _wait(lwp, [(file, filter) for _, file, filter in wanted], deadline)
-        for (entry, file, filter), is_ready in zip(wanted, ready, strict=True):
-            if is_ready and filter == Evfilt.WRITE and file.node.output().ended:
-                entry.revents |= Poll.HUP
-            elif is_ready:
-                entry.revents |= entry.events & _POLLED[filter]
+        with _held([file for _, file, _ in wanted]):
+            ready = yield from _wait(lwp, [(file, filter) for _, file, filter in wanted], deadline)
+            for (entry, file, filter), is_ready in zip(wanted, ready, strict=True):
+                if is_ready and filter == Evfilt.WRITE and file.node.output().ended:
+                    entry.revents |= Poll.HUP
+                elif is_ready:
+                    entry.revents |= entry.events & _POLLED[filter]
     lwp.vmspace.copyout(fds, bytes(entries))
     return sum(entry.revents != 0 for entry in entries)
 
@@ -183,7 +184,8 @@ def _select(lwp: Lwp, nd: int, sets: tuple[int, int, int], deadline: int | None)
         for fd in range(nd)
         if masks[at] >> fd & 1
     ]
-    ready = yield from _wait(lwp, [(file, _SELECTED[at]) for at, _, file in wanted], deadline)
+    with _held([file for _, _, file in wanted]):
+        ready = yield from _wait(lwp, [(file, _SELECTED[at]) for at, _, file in wanted], deadline)
     for (at, fd, _), is_ready in zip(wanted, ready, strict=True):
         if not is_ready:
             masks[at] &= ~(1 << fd)
@@ -201,22 +203,28 @@ def _wait(
 ) -> Blocking[list[bool]]:
     """Wait until some of the files are ready for what is wanted of each; return which."""
     lwp.proc.kernel.sched.poll()  # a kqueue may be among them
-    for file, _ in wanted:
+    while True:
+        ready = [_is_ready(file.node, filter) for file, filter in wanted]
+        if any(ready):
+            return ready
+        sleeps = [_until(file.node, filter) for file, filter in wanted]
+        sleep = Sleep(
+            tuple(channel for each in sleeps for channel in each.channels),
+            fds=tuple(fd for each in sleeps for fd in each.fds),
+        )
+        if not (yield from _sleep(lwp, sleep, deadline)):
+            return ready
+
+
+@contextmanager
+def _held(files: Sequence[File]) -> Iterator[None]:
+    """Keep the files open, whoever closes their descriptors meanwhile."""
+    for file in files:
         file.hold()
     try:
-        while True:
-            ready = [_is_ready(file.node, filter) for file, filter in wanted]
-            if any(ready):
-                return ready
-            sleeps = [_until(file.node, filter) for file, filter in wanted]
-            sleep = Sleep(
-                tuple(channel for each in sleeps for channel in each.channels),
-                fds=tuple(fd for each in sleeps for fd in each.fds),
-            )
-            if not (yield from _sleep(lwp, sleep, deadline)):
-                return ready
+        yield
     finally:
-        for file, _ in wanted:
+        for file in files:
             file.drop()
 
 
