@@ -598,3 +598,13 @@ def test_an_owner_is_of_the_same_session(lwp: Lwp, pipe: Pipe) -> None:
         with pytest.raises(KernelError) as caught:
             files.fcntl(lwp, pipe.fd, Fcntl.SETOWN, owner)
         assert caught.value.errno is Errno.EPERM
+
+
+def test_queues_of_queues_may_be_as_many_as_there_are_files(lwp: Lwp, queue: int) -> None:
+    last = queue
+    for _ in range(1000):
+        before, last = last, events.kqueue(lwp)
+        kevent(lwp, last, change(before, READ, ADD), room=0)
+    kevent(lwp, queue, change(23, Evfilt.SIGNAL, ADD), room=0)
+    lwp.proc.notify(Note.SIGNAL, 23)
+    assert kevent(lwp, last) == [Told(last - 1, READ, ADD, 1)]
