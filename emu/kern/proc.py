@@ -3,7 +3,7 @@
 <sys/proc.h>, sys/kern/kern_proc.c.
 """
 
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
@@ -399,10 +399,12 @@ class Proc:
         if parent is not None:
             parent.children[self] = None
 
-    def descendants(self) -> "Iterator[Proc]":
-        for child in self.children:
-            yield child
-            yield from child.descendants()
+    def descends_from(self, ancestor: "Proc") -> bool:
+        """Is it a child of `ancestor`, a child's child, or so on? (inferior)"""
+        parent = self.parent
+        while parent is not None and parent is not ancestor:
+            parent = parent.parent
+        return parent is ancestor
 
 
 @dataclass(slots=True, eq=False)
