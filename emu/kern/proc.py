@@ -166,8 +166,10 @@ class Kernel:
     """The user has been told that a guest wanted a network."""
     first: "Proc | None" = field(init=False, default=None)
     """The process that was started from outside; the machine ends with it."""
+    knotes: int = field(init=False, default=0)
+    """Knotes of all kqueues."""
     event_timers: int = field(init=False, default=0)
-    """Timers of all kqueues."""
+    """Those of them that are timers."""
     varsyms: VarsymSet = field(init=False, default_factory=VarsymSet)
     """The system's variables for symbolic links."""
     _user_varsyms: dict[int, VarsymSet] = field(init=False, default_factory=dict)
