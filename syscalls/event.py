@@ -1,8 +1,5 @@
 """Waiting for many things at once (sys/kern/kern_event.c, sys_generic.c)."""
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-
 from emu.abi.errno import Errno, KernelError
 from emu.abi.event import EV_SYSFLAGS, KQ_NEVENTS, Ev, Evfilt
 from emu.abi.fcntl import Open
@@ -10,7 +7,7 @@ from emu.abi.poll import INFTIM, NFDBITS, Poll
 from emu.abi.structs import KEVENT_SIZE, POLLFD_SIZE, Kevent, Pollfd, Timespec, Timeval
 from emu.abi.x86 import U64_MASK
 from emu.kern import kqueue as kern_event
-from emu.kern.file import File, Node
+from emu.kern.file import File, Node, kept_open
 from emu.kern.proc import Lwp
 from emu.kern.sched import Blocking, Restart, Sleep
 from emu.kern.sigacts import UNMASKABLE
@@ -59,7 +56,7 @@ def kevent(
     if limit is not None:
         deadline = _after(lwp, limit.tv_sec, limit.tv_nsec)
     lwp.proc.kernel.sched.poll()  # what the host has by now is not to be missed
-    with _held([file]):
+    with kept_open(file):
         while not (events := queue.scan(nevents)):
             if not (yield from _sleep(lwp, Sleep((queue,)), deadline)):
                 return 0
@@ -153,7 +150,7 @@ def poll(lwp: Lwp, fds: Ptr, nfds: Int, timeout: Int) -> Blocking[int]:
         else:
             wanted += [(entry, file, filter) for filter in asked]
     if not any(entry.revents for entry in entries):
-        with _held([file for _, file, _ in wanted]):
+        with kept_open(*[file for _, file, _ in wanted]):
             ready = yield from _wait(lwp, [(file, filter) for _, file, filter in wanted], deadline)
             for (entry, file, filter), is_ready in zip(wanted, ready, strict=True):
                 if is_ready and filter == Evfilt.WRITE and file.node.output().ended:
@@ -184,7 +181,7 @@ def _select(lwp: Lwp, nd: int, sets: tuple[int, int, int], deadline: int | None)
         for fd in range(nd)
         if masks[at] >> fd & 1
     ]
-    with _held([file for _, _, file in wanted]):
+    with kept_open(*[file for _, _, file in wanted]):
         ready = yield from _wait(lwp, [(file, _SELECTED[at]) for at, _, file in wanted], deadline)
     for (at, fd, _), is_ready in zip(wanted, ready, strict=True):
         if not is_ready:
@@ -214,18 +211,6 @@ def _wait(
         )
         if not (yield from _sleep(lwp, sleep, deadline)):
             return ready
-
-
-@contextmanager
-def _held(files: Sequence[File]) -> Iterator[None]:
-    """Keep the files open, whoever closes their descriptors meanwhile."""
-    for file in files:
-        file.hold()
-    try:
-        yield
-    finally:
-        for file in files:
-            file.drop()
 
 
 def _is_ready(node: Node, filter: Evfilt) -> bool:
