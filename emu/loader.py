@@ -350,12 +350,13 @@ def _segment(kernel: Kernel, segment: Elf64Phdr, vaddr: int, size: int, name: st
         raise Unusable(f"truncated: {name} lies past the end of the file")
     start, end = trunc_page(vaddr), round_page(vaddr + segment.p_memsz)
     _check_place(kernel, start, end, name)
-    part = _Part(start, end, _prot(segment.p_flags), trunc_page(segment.p_offset), 0)
+    part = _Part(start, end, _prot(segment.p_flags), 0, 0)
     if segment.p_filesz:
         if (segment.p_offset - vaddr) & PAGE_MASK:
             raise Unusable(f"{name} lies differently in its pages in memory and in the file")
         if segment.p_filesz == segment.p_memsz:
             file_end = min(round_page(file_end), size)
+        part.offset = trunc_page(segment.p_offset)
         part.file_size = file_end - part.offset
     return part
 

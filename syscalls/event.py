@@ -7,7 +7,7 @@ from emu.abi.poll import INFTIM, NFDBITS, Poll
 from emu.abi.structs import KEVENT_SIZE, POLLFD_SIZE, Kevent, Pollfd, Timespec, Timeval
 from emu.abi.x86 import U64_MASK
 from emu.kern import kqueue as kern_event
-from emu.kern.file import File, Node
+from emu.kern.file import File, Node, kept_open
 from emu.kern.proc import Lwp
 from emu.kern.sched import Blocking, Restart, Sleep
 from emu.kern.sigacts import UNMASKABLE
@@ -56,13 +56,10 @@ def kevent(
     if limit is not None:
         deadline = _after(lwp, limit.tv_sec, limit.tv_nsec)
     lwp.proc.kernel.sched.poll()  # what the host has by now is not to be missed
-    file.hold()
-    try:
+    with kept_open(file):
         while not (events := queue.scan(nevents)):
             if not (yield from _sleep(lwp, Sleep((queue,)), deadline)):
                 return 0
-    finally:
-        file.drop()
     lwp.vmspace.copyout(eventlist, b"".join(map(bytes, events)))
     return len(events)
 
@@ -153,12 +150,13 @@ def poll(lwp: Lwp, fds: Ptr, nfds: Int, timeout: Int) -> Blocking[int]:
         else:
             wanted += [(entry, file, filter) for filter in asked]
     if not any(entry.revents for entry in entries):
-        ready = yield from _wait(lwp, [(file, filter) for _, file, filter in wanted], deadline)
-        for (entry, file, filter), is_ready in zip(wanted, ready, strict=True):
-            if is_ready and filter == Evfilt.WRITE and file.node.output().ended:
-                entry.revents |= Poll.HUP
-            elif is_ready:
-                entry.revents |= entry.events & _POLLED[filter]
+        with kept_open(*[file for _, file, _ in wanted]):
+            ready = yield from _wait(lwp, [(file, filter) for _, file, filter in wanted], deadline)
+            for (entry, file, filter), is_ready in zip(wanted, ready, strict=True):
+                if is_ready and filter == Evfilt.WRITE and file.node.output().ended:
+                    entry.revents |= Poll.HUP
+                elif is_ready:
+                    entry.revents |= entry.events & _POLLED[filter]
     lwp.vmspace.copyout(fds, bytes(entries))
     return sum(entry.revents != 0 for entry in entries)
 
@@ -183,7 +181,8 @@ def _select(lwp: Lwp, nd: int, sets: tuple[int, int, int], deadline: int | None)
         for fd in range(nd)
         if masks[at] >> fd & 1
     ]
-    ready = yield from _wait(lwp, [(file, _SELECTED[at]) for at, _, file in wanted], deadline)
+    with kept_open(*[file for _, _, file in wanted]):
+        ready = yield from _wait(lwp, [(file, _SELECTED[at]) for at, _, file in wanted], deadline)
     for (at, fd, _), is_ready in zip(wanted, ready, strict=True):
         if not is_ready:
             masks[at] &= ~(1 << fd)
@@ -201,23 +200,17 @@ def _wait(
 ) -> Blocking[list[bool]]:
     """Wait until some of the files are ready for what is wanted of each; return which."""
     lwp.proc.kernel.sched.poll()  # a kqueue may be among them
-    for file, _ in wanted:
-        file.hold()
-    try:
-        while True:
-            ready = [_is_ready(file.node, filter) for file, filter in wanted]
-            if any(ready):
-                return ready
-            sleeps = [_until(file.node, filter) for file, filter in wanted]
-            sleep = Sleep(
-                tuple(channel for each in sleeps for channel in each.channels),
-                fds=tuple(fd for each in sleeps for fd in each.fds),
-            )
-            if not (yield from _sleep(lwp, sleep, deadline)):
-                return ready
-    finally:
-        for file, _ in wanted:
-            file.drop()
+    while True:
+        ready = [_is_ready(file.node, filter) for file, filter in wanted]
+        if any(ready):
+            return ready
+        sleeps = [_until(file.node, filter) for file, filter in wanted]
+        sleep = Sleep(
+            tuple(channel for each in sleeps for channel in each.channels),
+            fds=tuple(fd for each in sleeps for fd in each.fds),
+        )
+        if not (yield from _sleep(lwp, sleep, deadline)):
+            return ready
 
 
 def _is_ready(node: Node, filter: Evfilt) -> bool:

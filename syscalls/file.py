@@ -15,7 +15,7 @@ from emu.abi.socket import Shut
 from emu.abi.structs import FiodnameArgs, Flock
 from emu.abi.x86 import U32_MASK
 from emu.kern import lockf
-from emu.kern.file import MAX_OFFSET, File
+from emu.kern.file import MAX_OFFSET, File, kept_open
 from emu.kern.job_control import background_read, background_write
 from emu.kern.job_control import ioctl as ttioctl
 from emu.kern.pipe import Pipe
@@ -149,7 +149,8 @@ def flock(lwp: Lwp, fd: Fd, how: LockArg) -> Blocking[None]:
     elif how & (Lock.EX | Lock.SH):
         exclusive, wait = bool(how & Lock.EX), not how & Lock.NB
         sched = lwp.proc.kernel.sched
-        yield from lockf.flock(sched, file.node, file, exclusive=exclusive, wait=wait)
+        with kept_open(file):
+            yield from lockf.flock(sched, file.node, file, exclusive=exclusive, wait=wait)
     else:
         raise KernelError(Errno.EBADF, f"flock({how}) asks for nothing")
 
@@ -203,8 +204,9 @@ def ioctl(lwp: Lwp, fd: Fd, com: Word, data: Ptr) -> Blocking[None]:
                 raise KernelError(Errno.EINVAL, f"{wanted.len} bytes are no room for {name!r}")
             lwp.vmspace.copyout(wanted.name, name)
         case _:
-            yield from ttioctl(lwp, file, com, parameter)
-            watch_input(lwp.proc.kernel, file)
+            with kept_open(file):
+                yield from ttioctl(lwp, file, com, parameter)
+                watch_input(lwp.proc.kernel, file)
     if com & IOC_OUT and size:
         lwp.vmspace.copyout(data, parameter)
 
@@ -325,15 +327,13 @@ def transferred(file: File, uio: Uio, transfer: Blocking[T]) -> Blocking[int]:
     What a signal or a wait that is not to be has broken off has been done that far.
     """
     wanted = uio.resid
-    file.hold()  # another LWP may close the descriptor meanwhile
-    try:
-        yield from transfer
-    except (KernelError, Restart) as broken:
-        harmless = isinstance(broken, Restart) or broken.errno in _HARMLESS
-        if uio.resid == wanted or not harmless:
-            raise
-    finally:
-        file.drop()
+    with kept_open(file):
+        try:
+            yield from transfer
+        except (KernelError, Restart) as broken:
+            harmless = isinstance(broken, Restart) or broken.errno in _HARMLESS
+            if uio.resid == wanted or not harmless:
+                raise
     return wanted - uio.resid
 
 
@@ -387,7 +387,10 @@ def _record_lock(lwp: Lwp, fd: int, cmd: int, arg: int) -> Blocking[None]:
         raise KernelError(Errno.EBADF, "not open for that kind of lock")
     else:
         wait = cmd == Fcntl.SETLKW
-        yield from lockf.lock_record(proc.kernel.sched, node.locks, wanted, wait=wait)
+        with kept_open(file):
+            yield from lockf.lock_record(proc.kernel.sched, node.locks, wanted, wait=wait)
+            if not proc.files.names(fd, file):
+                node.unlock(proc.files)  # too late for close() to do it
 
 
 def _lock_bytes(file: File, lock: Flock) -> tuple[int, int]:

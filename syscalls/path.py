@@ -66,6 +66,7 @@ def openat(lwp: Lwp, fd: DirFd, path: Str, flags: OpenArg, mode: Mode) -> Blocki
                 exclusive=bool(flags & Open.EXLOCK),
                 wait=not flags & Open.NONBLOCK,
             )
+            return proc.files.add(file)
         except BaseException:  # a signal, and the death of the LWP, end the wait too
             file.drop()
             raise

@@ -152,7 +152,7 @@ def setpgid(lwp: Lwp, pid: Int, pgid: Int) -> None:
         raise KernelError(Errno.EINVAL, f"group {pgid}")
     target = find(lwp, pid)
     if target is not proc:
-        if target not in proc.descendants():
+        if not target.descends_from(proc):
             raise KernelError(Errno.ESRCH, f"{pid} is no descendant")
         if target.pgrp.session is not proc.pgrp.session:
             raise KernelError(Errno.EPERM, "in another session")

@@ -136,7 +136,7 @@ def _take(lwp: Lwp, members: int) -> int:
     One that stops the process does so.
     """
     proc, mask = lwp.proc, lwp.sigmask
-    while found := (lwp.pending | proc.pending) & members:
+    while found := sendsig.may_take(lwp) & members:
         member = found & -found
         lwp.sigmask = ALL & ~UNMASKABLE & ~member
         signal = sendsig.cursig(lwp)

@@ -30,7 +30,7 @@ from emu.abi.socket import (
     cmsg_align,
 )
 from emu.abi.x86 import PAGE_SIZE, U32_MASK
-from emu.kern.file import File
+from emu.kern.file import File, kept_open
 from emu.kern.host_socket import HostSocket
 from emu.kern.local import LocalSocket
 from emu.kern.proc import Lwp
@@ -106,11 +106,8 @@ def extaccept(lwp: Lwp, s: Fd, flags: IoArg, name: Ptr, anamelen: Ptr) -> Blocki
     file, listener = _socket(lwp, s)
     files = lwp.proc.files
     files.lowest_free()
-    file.hold()
-    try:
+    with kept_open(file):
         connection = File((yield from listener.accept(_waits(file, flags))), file.flags)
-    finally:
-        file.drop()
     connection.readable, connection.writable = file.readable, file.writable
     try:
         if name:
@@ -129,11 +126,8 @@ def connect(lwp: Lwp, s: Fd, name: Ptr, namelen: Int) -> Blocking[None]:
 def extconnect(lwp: Lwp, s: Fd, flags: IoArg, name: Ptr, namelen: Int) -> Blocking[None]:
     address = _address(lwp, name, namelen)
     file, connecting = _socket(lwp, s)
-    file.hold()
-    try:
+    with kept_open(file):
         yield from connecting.connect(address, _waits(file, flags))
-    finally:
-        file.drop()
 
 
 def sendto(
@@ -279,9 +273,7 @@ def _send_file(
     target.peer()  # ENOTCONN
     if offset < 0:
         raise KernelError(Errno.EINVAL, "a negative position")
-    file.hold()
-    source.hold()
-    try:
+    with kept_open(file, source):
         at = offset
         while True:
             size = PAGE_SIZE - at % PAGE_SIZE
@@ -293,9 +285,6 @@ def _send_file(
             yield from _send_data(file, target, header + page, sent_bytes)
             at += _size(page)
             header = b""
-    finally:
-        file.drop()
-        source.drop()
     if wanted.trailers:
         trailer = vector(lwp.vmspace, wanted.trailers, wanted.trl_cnt)
         sent_bytes[0] += yield from _send(lwp, s, trailer, 0)

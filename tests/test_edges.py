@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from emu.abi.errno import Errno, KernelError
 from emu.kern.clock import VirtualClock
 from emu.kern.edges import Edge, Edges
 from emu.kern.sched import READABLE, WRITABLE, Scheduler, Sleep
@@ -65,6 +66,16 @@ def test_each_arrival_is_news_and_what_is_left_unread_is_none(
     assert news.take() == ["a"]
     assert news.take() == []
     edge.cancel()
+
+
+def test_a_descriptor_that_the_host_refuses_leaves_nothing_behind(news: News) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    os.close(writer)
+    with pytest.raises(KernelError) as refusal:
+        news.watch("a", writer)  # the other is the epoll now
+    assert refusal.value.errno is Errno.EBADF
+    assert news.sched.watched == {}
 
 
 def test_everybody_is_told_and_who_comes_later_only_of_what_comes_later(

@@ -1,9 +1,10 @@
 """kevent, select, pselect and poll: waiting, for the host and for time."""
 
 import os
+import socket
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 
 import pytest
 from conftest import Booted, call
@@ -11,10 +12,13 @@ from conftest import Booted, call
 from emu.abi.errno import Errno
 from emu.abi.fcntl import Open
 from emu.abi.poll import Poll
+from emu.abi.socket import Af, Sock
 from emu.abi.structs import Pollfd
 from emu.kern.file import File, Stream
+from emu.kern.host_socket import HostSocket
 from emu.kern.kqueue import Kqueue
 from emu.kern.proc import Lwp
+from syscalls import event
 
 Boot = Callable[..., Booted]
 
@@ -250,3 +254,26 @@ def test_changes_before_a_bad_address_are_made(lwp: Lwp, queue: Kqueue, buffer: 
     assert call(lwp, "kevent", 0, end - 32 * 12, 16, 0, 0, 0) is Errno.EFAULT
     assert lwp.proc.kernel.event_timers == 8
     assert call(lwp, "kevent", 0, buffer, -1, 0, 0, 0) is Errno.EFAULT
+
+
+# Descriptors that are closed meanwhile
+
+
+def test_poll_tells_of_a_socket_that_was_closed_while_it_waited(lwp: Lwp, buffer: int) -> None:
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        node = HostSocket(lwp.proc.kernel, Af.UNIX, Sock.STREAM, ours.dup())
+        fd = lwp.proc.files.add(File(node, Open.RDWR))
+        with suppress(BlockingIOError):
+            while ours.send(bytes(4096), socket.MSG_DONTWAIT):
+                pass
+        lwp.vmspace.copyout(buffer, bytes(Pollfd(fd, Poll.OUT, 0)))
+        waiting = event.poll(lwp, buffer, 1, -1)
+        next(waiting)
+        call(lwp, "close", fd)
+        theirs.close()
+        with pytest.raises(StopIteration) as end:
+            waiting.send(True)
+        assert end.value.value == 1
+        found = lwp.vmspace.copyin_struct(buffer, Pollfd)
+        assert found.revents == Poll.HUP

@@ -16,8 +16,10 @@ from emu.abi.event import Ev, Evfilt, Note
 from emu.abi.frames import Trapframe
 from emu.abi.ioctl import Ioctl
 from emu.abi.mman import Map
+from emu.abi.poll import Poll
+from emu.abi.resource import RLIM_INFINITY
 from emu.abi.signal import SaFlag, Signal
-from emu.abi.structs import LwpParams, Timespec
+from emu.abi.structs import LwpParams, Pollfd, Timespec
 from emu.abi.versions import VERSIONS, AbiVersion
 from emu.cpu.unicorn_engine import UnicornEngine
 from emu.vm.phys import PhysicalMemory
@@ -35,6 +37,8 @@ ARGV = DATA + 0x600
 STACK_T = DATA + 0x700
 ITIMER = DATA + 0xA00  # struct itimerval: 100 us, once in 1 s, none
 EVENTS = DATA + 0xB00  # struct kevent
+POLLED = DATA + 0xD00  # struct pollfd
+LIMITS = DATA + 0xE00  # struct rlimit: none, one, no limit
 TFRAME, VFRAME = DATA + 0x800, DATA + 0x900
 BUFFER = DATA + 0x1000
 STACK, ALTSTACK = DATA + 0x4000, DATA + 0x5000
@@ -103,6 +107,10 @@ CALLS = {
     "unlink": (st.sampled_from([PATHS, PATHS + 16]),),
     "kqueue": (),
     "kevent": (small, events, small, st.sampled_from([0, BUFFER]), small, times),
+    "poll": (st.just(POLLED), st.integers(0, 6), st.sampled_from([0, 0, 1, -1])),
+    "select": (st.integers(0, 5), sets, sets, sets, times),
+    "pselect": (st.integers(0, 5), sets, sets, zero, times, sets),
+    "setrlimit": (st.integers(0, 12), st.sampled_from([LIMITS, LIMITS + 16, LIMITS + 32])),
     "setitimer": (small, st.sampled_from([ITIMER, ITIMER + 32, ITIMER + 64]), zero),
     "pipe": (),
     "socketpair": (st.just(1), st.integers(1, 2), zero, st.just(BUFFER)),
@@ -180,6 +188,9 @@ def data(abi: AbiVersion, thread: int, handler: int) -> bytes:
         ]
     ):
         put(EVENTS + 32 * number, pack("<QhHIqQ", ident, filter, flags, fflags, 1, 0))
+    for fd in range(6):
+        put(POLLED + 8 * fd, bytes(Pollfd(fd, Poll.IN if fd % 2 else Poll.IN | Poll.OUT)))
+    put(LIMITS, pack("<6Q", 0, 0, 1, 1, RLIM_INFINITY, RLIM_INFINITY))
     put(ARGV, pack("<QQ", PATHS, 0))
     put(STACK_T, pack("<QQi", ALTSTACK, 0x4000, 0))
     put(TFRAME, bytes(Trapframe(rip=AREA, rsp=AREA + 0x1000, rflags=0x202)))

@@ -7,18 +7,24 @@ import termios
 from collections.abc import Callable, Iterator
 
 import pytest
-from conftest import LOAD_ADDRESS, Booted, call
+from conftest import LOAD_ADDRESS, Booted, call, finish
 
 from emu.abi.errno import Errno
 from emu.abi.fcntl import Open
 from emu.abi.ioctl import Ioctl
+from emu.abi.signal import Signal
+from emu.abi.unistd import Rfork
+from emu.kern.exit import exit1
 from emu.kern.file import File, Stream
+from emu.kern.fork import fork1
 from emu.kern.proc import Lwp
+from emu.kern.sigacts import bit
 
 Boot = Callable[..., Booted]
 
 AT = LOAD_ADDRESS + 0x5000
 PATH = LOAD_ADDRESS + 0x5100
+FORK = Rfork.PROC | Rfork.FDG
 
 
 @pytest.fixture
@@ -118,6 +124,22 @@ tty:    .asciz "/dev/tty"
         )
     )
     assert machine.run() == 0
+
+
+def test_the_terminal_of_a_session_is_free_when_its_leader_has_ended(
+    boot: Boot, person: int
+) -> None:
+    """The leader's foreground group is hung up; members have no terminal any more."""
+    lwp = on_terminal(boot()).lwp
+    leader = finish(fork1(lwp, FORK)).lwps[0]
+    call(leader, "setsid")
+    member = finish(fork1(leader, FORK)).lwps[0]
+    assert ioctl(leader, Ioctl.TIOCSCTTY) == 0
+    assert ioctl(lwp, Ioctl.TIOCSCTTY) is Errno.EPERM
+    exit1(leader.proc)
+    assert member.pending == bit(Signal.HUP)
+    assert ioctl(member, Ioctl.TIOCGPGRP) is Errno.ENOTTY
+    assert ioctl(lwp, Ioctl.TIOCSCTTY) == 0
 
 
 def test_the_name_of_the_controlling_terminal_is_dev_tty(boot: Boot, person: int) -> None:

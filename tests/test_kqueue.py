@@ -76,7 +76,7 @@ def lwp(tmp_path: Path) -> Iterator[Lwp]:
         yield lwp
         lwp.proc.files.close_all()
         assert kernel.sched.watched == {}
-        assert kernel.event_timers == 0
+        assert (kernel.knotes, kernel.event_timers) == (0, 0)
 
 
 @pytest.fixture
@@ -510,15 +510,16 @@ def test_a_knote_may_be_made_disabled(lwp: Lwp, queue: int) -> None:
     assert told == [Told(fd, WRITE, ADD | Ev.DISABLE, 0)]
 
 
-def test_timers_and_knotes_are_limited(
+def test_timers_and_knotes_of_all_queues_together_are_limited(
     lwp: Lwp, queue: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    other = events.kqueue(lwp)
     monkeypatch.setattr(kqueue, "MAX_TIMERS", 2)
     monkeypatch.setattr(kqueue, "MAX_KNOTES", 3)
     full = Told(3, TIMER, Ev.ERROR, Errno.ENOMEM)
     assert kevent(lwp, queue, *(change(each, TIMER, ADD, 9) for each in (1, 2, 3))) == [full]
     signals = [change(each, Evfilt.SIGNAL, ADD) for each in (1, 2)]
-    assert kevent(lwp, queue, *signals) == [Told(2, Evfilt.SIGNAL, Ev.ERROR, Errno.ENOMEM)]
+    assert kevent(lwp, other, *signals) == [Told(2, Evfilt.SIGNAL, Ev.ERROR, Errno.ENOMEM)]
     kevent(lwp, queue, change(1, TIMER, DELETE))
     assert kevent(lwp, queue, change(3, TIMER, ADD, 9)) == []
 
@@ -611,3 +612,13 @@ def test_an_owner_is_of_the_same_session(lwp: Lwp, pipe: Pipe) -> None:
         with pytest.raises(KernelError) as caught:
             files.fcntl(lwp, pipe.fd, Fcntl.SETOWN, owner)
         assert caught.value.errno is Errno.EPERM
+
+
+def test_queues_of_queues_may_be_as_many_as_there_are_files(lwp: Lwp, queue: int) -> None:
+    last = queue
+    for _ in range(1000):
+        before, last = last, events.kqueue(lwp)
+        kevent(lwp, last, change(before, READ, ADD), room=0)
+    kevent(lwp, queue, change(23, Evfilt.SIGNAL, ADD), room=0)
+    lwp.proc.notify(Note.SIGNAL, 23)
+    assert kevent(lwp, last) == [Told(last - 1, READ, ADD, 1)]

@@ -182,6 +182,14 @@ def test_a_segment_may_be_all_bss_and_cost_nothing(proc: Proc) -> None:
     assert proc.vmspace.copyin(0x1000_0000 + (1 << 45), 8) == bytes(8)
 
 
+def test_where_bss_would_be_in_the_file_does_not_matter(proc: Proc, tmp_path: Path) -> None:
+    program = tmp_path / "prog"
+    bss = Ph(flags=R | W, offset=0xFFFF_FFFF_FFFF_F000, vaddr=0x403000, data=b"", memsz=1)
+    program.write_bytes(elf(TEXT, bss))
+    load(proc, program, [b"prog"])
+    assert proc.vmspace.copyin(0x403000, 1) == b"\0"
+
+
 def test_empty_segments_and_other_headers_are_passed_over(proc: Proc) -> None:
     others = [
         Ph(data=b"", vaddr=0xFFFF_FFFF_FFFF_F000),

@@ -4,18 +4,22 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from conftest import Booted, finish
+from conftest import Booted, call, finish
 from hypothesis import given
 from hypothesis import strategies as st
 
 from emu.abi.errno import Errno, KernelError
-from emu.abi.fcntl import Open
+from emu.abi.fcntl import Fcntl, Lock, Open, RecordLock
+from emu.abi.structs import Flock
 from emu.kern.clock import VirtualClock
-from emu.kern.file import File
+from emu.kern.file import File, FileTable
 from emu.kern.lockf import LAST, Lockf, Range, flock, lock_record
 from emu.kern.namecache import Nchandle
+from emu.kern.proc import Lwp
 from emu.kern.sched import Scheduler, Sleep
 from emu.kern.tree import Tree
+from syscalls import file as calls
+from syscalls import path as paths
 
 Boot = Callable[..., Booted]
 
@@ -182,6 +186,60 @@ def test_the_lock_of_another_emulator_is_waited_for(sched: Scheduler, tmp_path: 
         waiting.send(False)
     tree.close()
     other.close()
+
+
+# What other LWPs do meanwhile
+
+
+def opened(lwp: Lwp) -> int:
+    """Open a file, the same each time."""
+    at = lwp.frame.rsp - 64
+    lwp.vmspace.copyout(at, b"file\0")
+    fd = call(lwp, "open", at, Open.RDWR | Open.CREAT, 0o600)
+    assert not isinstance(fd, Errno)
+    return fd
+
+
+def test_who_closes_the_file_while_flock_waits_gives_up_the_lock_too(lwp: Lwp) -> None:
+    holder, waiter = opened(lwp), opened(lwp)
+    node = lwp.proc.files.get(holder).node
+    call(lwp, "flock", holder, Lock.EX)
+    waiting = calls.flock(lwp, waiter, Lock.EX)
+    next(waiting)
+    call(lwp, "close", waiter)
+    call(lwp, "flock", holder, Lock.UN)
+    with pytest.raises(StopIteration):
+        waiting.send(True)
+    assert node.locks.ranges == []
+
+
+def test_who_closes_the_file_while_fcntl_waits_gives_up_the_lock_too(lwp: Lwp) -> None:
+    fd, other = opened(lwp), FileTable()
+    node = lwp.proc.files.get(fd).node
+    node.locks.add(Range(other, True, 0, LAST, 1))
+    at = lwp.frame.rsp - 64
+    lwp.vmspace.copyout(at, bytes(Flock(l_type=RecordLock.WRLCK)))
+    waiting = calls.fcntl(lwp, fd, Fcntl.SETLKW, at)
+    next(waiting)
+    call(lwp, "close", fd)
+    node.locks.remove(other)
+    with pytest.raises(StopIteration):
+        waiting.send(True)
+    assert node.locks.ranges == []
+
+
+def test_a_file_that_gets_no_descriptor_after_all_is_not_locked(lwp: Lwp) -> None:
+    holder = opened(lwp)
+    node = lwp.proc.files.get(holder).node
+    call(lwp, "flock", holder, Lock.EX)
+    waiting = paths.open(lwp, lwp.frame.rsp - 64, Open.RDWR | Open.EXLOCK, 0)
+    next(waiting)
+    lwp.proc.files.limit = 1
+    call(lwp, "flock", holder, Lock.UN)
+    with pytest.raises(KernelError) as refusal:
+        waiting.send(True)
+    assert refusal.value.errno is Errno.EMFILE
+    assert node.locks.ranges == []
 
 
 # By processes

@@ -107,6 +107,18 @@ def test_who_leads_a_group_that_still_exists_cannot_have_a_session(lwp: Lwp) -> 
     assert call(child, "setsid") is Errno.EPERM
 
 
+def test_a_descendant_may_be_as_far_away_as_there_are_processes(lwp: Lwp) -> None:
+    last = lwp.proc
+    lwp.proc.kernel.limits.procs = 1200
+    for _ in range(1100):
+        last = Proc(last.kernel, last.vmspace, last.files, last)
+    assert call(lwp, "setpgid", last.pid, 0) == 0
+    assert last.pgrp.id == last.pid
+    stranger = lwp.proc.kernel.procs[101]
+    stranger.set_parent(None)
+    assert call(lwp, "setpgid", stranger.pid, 0) is Errno.ESRCH
+
+
 def test_a_parent_may_move_its_descendants_until_they_execute_a_program(lwp: Lwp) -> None:
     child = child_of(lwp)
     grandchild = child_of(child)

@@ -322,6 +322,14 @@ def test_a_stop_signal_stops_the_process_and_the_wait_goes_on(lwp: Lwp) -> None:
     assert (child.proc.stopped, child.state) == (False, LwpState.SLEEPING)
 
 
+def test_a_stop_signal_that_must_wait_for_vforks_end_is_no_result_yet(lwp: Lwp) -> None:
+    sigaction(lwp, Signal.TSTP, HANDLER)
+    lwp.proc.parent_waits = True
+    lwp.pending = bit(Signal.TSTP)
+    wait(lwp, Signal.TSTP)
+    assert (lwp.state, lwp.pending) == (LwpState.SLEEPING, bit(Signal.TSTP))
+
+
 def test_stop_and_kill_cannot_be_waited_for(lwp: Lwp) -> None:
     wait(lwp, KILL, STOP)
     assert (lwp.state, lwp.sigmask) == (LwpState.SLEEPING, 0)

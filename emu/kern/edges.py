@@ -70,8 +70,12 @@ class Edges:
         if fd in wanted:
             wanted[fd].append(edge)
         else:
-            with host_errors(), suppress(PermissionError):
-                self._epolls[events][0].register(fd, events | _FLAGS[events])
+            try:
+                with host_errors(), suppress(PermissionError):
+                    self._epolls[events][0].register(fd, events | _FLAGS[events])
+            except KernelError:
+                self._close_unused(events)
+                raise
             self._act(events)
             wanted[fd] = [edge]
 
@@ -81,13 +85,17 @@ class Edges:
         if wanted[fd]:
             return
         del wanted[fd]
-        epoll, watch = self._epolls[events]
         with suppress(OSError):  # a regular file, or one that the host has closed
-            epoll.unregister(fd)
-        if not wanted:
-            self.sched.unwatch(watch)
-            epoll.close()
-            del self._epolls[events], self._wanted[events]
+            self._epolls[events][0].unregister(fd)
+        self._close_unused(events)
+
+    def _close_unused(self, events: int) -> None:
+        if self._wanted[events]:
+            return
+        epoll, watch = self._epolls.pop(events)
+        self.sched.unwatch(watch)
+        epoll.close()
+        del self._wanted[events]
 
     def _act(self, events: int) -> None:
         wanted = self._wanted[events]

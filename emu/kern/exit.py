@@ -93,7 +93,8 @@ def _end_session(proc: Proc) -> None:
         pgsignal(proc.kernel.in_group(session.foreground.id), Signal.HUP)
         session.foreground = None
     if session.tty is not None:
-        session.tty = session.tty.session = None
+        session.tty.session = None
+        session.tty = None
     session.leader = None
 
 

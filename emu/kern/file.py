@@ -8,7 +8,8 @@ kqueue, a pipe, a socket.  What waits here waits as a part of the system call th
 import fcntl
 import os
 import select
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from stat import S_ISREG
 from typing import TYPE_CHECKING, NamedTuple, Protocol
@@ -306,6 +307,18 @@ class File:
         self.set_flags(self.flags | flag if on else self.flags & ~flag)
 
 
+@contextmanager
+def kept_open(*files: File) -> Iterator[None]:
+    """Keep files open while a system call waits, whoever closes their descriptors meanwhile."""
+    for file in files:
+        file.hold()
+    try:
+        yield
+    finally:
+        for file in files:
+            file.drop()
+
+
 @dataclass(slots=True)
 class _Descriptor:
     file: File
@@ -369,6 +382,11 @@ class FileTable:
 
     def get(self, fd: int) -> File:
         return self._slot(fd).file
+
+    def names(self, fd: int, file: File) -> bool:
+        """Does `fd` stand for `file`?"""
+        slot = self._slots.get(fd)
+        return slot is not None and slot.file is file
 
     def terminal(self) -> Tty | None:
         """Return the terminal among the standard files, if there is one."""

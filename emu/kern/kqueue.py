@@ -21,10 +21,10 @@ from emu.kern.file import File, FileTable, Node, Readiness
 from emu.kern.proc import Kernel, Proc
 from emu.kern.sched import READABLE, WRITABLE, Callout, Sleep
 
-MAX_KNOTES = 16384
-"""How many knotes a kqueue may have."""
+MAX_KNOTES = 1 << 18
+"""How many knotes all kqueues may have.  They cost the host memory that is no frame."""
 MAX_TIMERS = 4096
-"""How many of all kqueues may be timers (kern.kq_calloutmax)."""
+"""How many of them may be timers (kern.kq_calloutmax)."""
 _MS = 1_000_000
 
 # Plain integers: the operators of an IntFlag are a hundred times slower.
@@ -314,18 +314,20 @@ class Kqueue(Node):
                 self._enqueue(knote)
 
     def _add(self, proc: Proc, kind: Callable[["Kqueue", Kevent], Knote], change: Kevent) -> Knote:
-        if len(self._knotes) >= MAX_KNOTES:
+        if self.kernel.knotes >= MAX_KNOTES:
             raise KernelError(Errno.ENOMEM, f"more than {MAX_KNOTES} knotes")
         knote = kind(self, change)
         change.fflags = change.data = 0
         knote.attach(proc)
         self._knotes[change.filter, change.ident] = knote
+        self.kernel.knotes += 1
         return knote
 
     def remove(self, knote: Knote) -> None:
         """Forget a knote (knote_drop)."""
         knote.detach()
         del self._knotes[knote.filter, knote.ident]
+        self.kernel.knotes -= 1
         self._pending.pop(knote, None)
 
     def activate(self, knote: Knote) -> None:

@@ -3,7 +3,7 @@
 <sys/proc.h>, sys/kern/kern_proc.c.
 """
 
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
@@ -170,8 +170,10 @@ class Kernel:
     """The user has been told that a guest wanted a network."""
     first: "Proc | None" = field(init=False, default=None)
     """The process that was started from outside; the machine ends with it."""
+    knotes: int = field(init=False, default=0)
+    """Knotes of all kqueues."""
     event_timers: int = field(init=False, default=0)
-    """Timers of all kqueues."""
+    """Those of them that are timers."""
     varsyms: VarsymSet = field(init=False, default_factory=VarsymSet)
     """The system's variables for symbolic links."""
     _user_varsyms: dict[int, VarsymSet] = field(init=False, default_factory=dict)
@@ -406,10 +408,12 @@ class Proc:
         if parent is not None:
             parent.children[self] = None
 
-    def descendants(self) -> "Iterator[Proc]":
-        for child in self.children:
-            yield child
-            yield from child.descendants()
+    def descends_from(self, ancestor: "Proc") -> bool:
+        """Is it a child of `ancestor`, a child's child, or so on? (inferior)"""
+        parent = self.parent
+        while parent is not None and parent is not ancestor:
+            parent = parent.parent
+        return parent is ancestor
 
 
 @dataclass(slots=True, eq=False)

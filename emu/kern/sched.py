@@ -19,7 +19,7 @@ import heapq
 import select
 import socket
 from collections import deque
-from collections.abc import Callable, Generator, Hashable
+from collections.abc import Callable, Generator, Hashable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from enum import Enum
@@ -123,6 +123,8 @@ class Scheduler:
         self._ready: deque[Lwp] = deque()
         self._sleeping: dict[Hashable, dict[Lwp, None]] = {}
         self._listeners: dict[Hashable, list[Callable[[], None]]] = {}
+        self._news: deque[Callable[[], None]] = deque()
+        self._telling = False
         self._heap: list[tuple[int, int, Callout]] = []
         self._crowded = _FEW_CALLOUTS
         self._order = count()
@@ -256,9 +258,19 @@ class Scheduler:
         for lwp in waiting:
             self.set_runnable(lwp)
         if self._listeners:
-            for action in list(self._listeners.get(channel, ())):
-                action()
+            self._tell(self._listeners.get(channel, ()))
         return len(waiting)
+
+    def _tell(self, listeners: Iterable[Callable[[], None]]) -> None:
+        self._news.extend(listeners)
+        if self._telling:
+            return  # a listener wakes up others, as a kqueue in a kqueue does: not recursively
+        self._telling = True
+        try:
+            while self._news:
+                self._news.popleft()()
+        finally:
+            self._telling = False
 
     def listen(self, channel: Hashable, action: Callable[[], None]) -> None:
         """Have `action` done at each wakeup() of `channel`, without anybody asleep."""

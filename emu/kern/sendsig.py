@@ -80,7 +80,7 @@ def cursig(lwp: Lwp) -> int:
     What is to be ignored is forgotten, and what stops the process does so.
     """
     proc = lwp.proc
-    while pending := _deliverable(lwp):
+    while pending := may_take(lwp) & ~lwp.sigmask:
         signal = lowest(pending)
         handler = proc.sigacts.get(signal).handler
         if handler == SIG_DFL:
@@ -98,8 +98,9 @@ def cursig(lwp: Lwp) -> int:
     return 0
 
 
-def _deliverable(lwp: Lwp) -> int:
-    pending = (lwp.pending | lwp.proc.pending) & ~lwp.sigmask
+def may_take(lwp: Lwp) -> int:
+    """Return the signals that wait for nothing but the mask."""
+    pending = lwp.pending | lwp.proc.pending
     # A child that its parent waits for in vfork does not stop.
     return pending & ~STOP_SIGNALS if lwp.proc.parent_waits else pending
 
