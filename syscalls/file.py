@@ -149,7 +149,11 @@ def flock(lwp: Lwp, fd: Fd, how: LockArg) -> Blocking[None]:
     elif how & (Lock.EX | Lock.SH):
         exclusive, wait = bool(how & Lock.EX), not how & Lock.NB
         sched = lwp.proc.kernel.sched
-        yield from lockf.flock(sched, file.node, file, exclusive=exclusive, wait=wait)
+        file.hold()  # another LWP may close the descriptor meanwhile
+        try:
+            yield from lockf.flock(sched, file.node, file, exclusive=exclusive, wait=wait)
+        finally:
+            file.drop()
     else:
         raise KernelError(Errno.EBADF, f"flock({how}) asks for nothing")
 
@@ -381,7 +385,13 @@ def _record_lock(lwp: Lwp, fd: int, cmd: int, arg: int) -> Blocking[None]:
         raise KernelError(Errno.EBADF, "not open for that kind of lock")
     else:
         wait = cmd == Fcntl.SETLKW
-        yield from lockf.lock_record(proc.kernel.sched, node.locks, wanted, wait=wait)
+        file.hold()
+        try:
+            yield from lockf.lock_record(proc.kernel.sched, node.locks, wanted, wait=wait)
+            if not proc.files.stands_for(fd, file):  # closed meanwhile: that has missed the lock
+                node.unlock(proc.files)
+        finally:
+            file.drop()
 
 
 def _lock_bytes(file: File, lock: Flock) -> tuple[int, int]:

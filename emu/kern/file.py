@@ -364,6 +364,11 @@ class FileTable:
     def get(self, fd: int) -> File:
         return self._slot(fd).file
 
+    def stands_for(self, fd: int, file: File) -> bool:
+        """Is `fd` open, and still the same file?"""
+        slot = self._slots.get(fd)
+        return slot is not None and slot.file is file
+
     def terminal(self) -> Tty | None:
         """Return the terminal among the standard files, if there is one."""
         ttys = [self._slots[fd].file.node.tty for fd in range(3) if fd in self._slots]
