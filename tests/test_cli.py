@@ -168,7 +168,7 @@ def test_a_timeout_is_124_and_one_line(command: Command, program: Program, clock
 
 
 def test_a_timeout_ends_a_guest_that_waits_for_input(program: Program) -> None:
-    with waiting_guest(program(SAY_X + READ + EXIT_3), "--timeout", "0.1") as process:
+    with waiting_guest(program(SAY_X + READ + EXIT_3), "--timeout", "2") as process:
         assert process.wait(60) == 124
 
 
