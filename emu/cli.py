@@ -167,7 +167,11 @@ def vkemu() -> None:
 )
 @abi_option
 @click.option("--ext", type=click.Choice(EXTENSIONS), multiple=True, help="Go beyond the original.")
-@click.option("--net", type=click.Choice(["loopback"]), help="Let the guest use 127.0.0.0/8.")
+@click.option(
+    "--net",
+    type=click.Choice(["loopback"]),
+    help="Let the guest use 127.0.0.0/8, and local sockets in its tree.",
+)
 @click.option(
     "--clock",
     type=click.Choice(["host", "virtual"]),
@@ -366,7 +370,7 @@ def syscalls() -> None:
     Console(width=None if sys.stdout.isatty() else _PIPE_WIDTH).print(table, markup=False)
 
 
-@vkemu.command()
+@vkemu.command(short_help="Print the C header that guests in C include.")
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="[default: standard output]")
 @abi_option
 def header(output: Path | None, abi: str) -> None:
