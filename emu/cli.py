@@ -3,8 +3,8 @@
 import os
 import signal
 import sys
-from collections.abc import Callable, Iterable, Sequence
-from contextlib import ExitStack, suppress
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from contextlib import closing as _closing
 from functools import partial
 from pathlib import Path
@@ -249,14 +249,15 @@ def run(
     _occupy_standard_descriptors()
     with ExitStack() as stack:
         write = _line_writer(trace_file, stack)
-        phys = PhysicalMemory(memory)
+        with _host_gives("the machine's memory"):
+            phys = PhysicalMemory(memory)
         image: Path | bytes = program
         if program.suffix == ".s":
             image = _assemble(program, load_addr, version, ()).code
         make_tree = partial(Tree, root) if root else Tree.scratch
-        tree = stack.enter_context(
-            _closing(make_tree(limit=disk, random_bytes=_chance(clock, seed)))
-        )
+        with _host_gives("the guest's file tree"):
+            tree = make_tree(limit=disk, random_bytes=_chance(clock, seed))
+        stack.enter_context(_closing(tree))
         kernel = Kernel(
             abi=version,
             phys=phys,
@@ -480,6 +481,14 @@ def _write_line(fd: int, line: str) -> None:
     data = f"{line}\n".encode()
     while data:
         data = data[os.write(fd, data) :]
+
+
+@contextmanager
+def _host_gives(what: str) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        _fail(f"the host does not give us {what}: {error.strerror}")
 
 
 def _fail(reason: str) -> NoReturn:

@@ -1,9 +1,11 @@
 """The command line, as a user meets it: status, streams, one line for each mistake."""
 
 import os
+import resource
 import signal
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -541,6 +543,29 @@ def test_source_with_a_mistake_says_where(command: Command, program: Program) ->
     assert (outcome.status, outcome.stdout) == (2, b"")
     assert outcome.stderr.startswith(f"vkemu: {path}:2: ")
     assert outcome.stderr.count("\n") == 1
+
+
+def test_a_host_without_room_says_so(
+    command: Command, program: Program, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = program(EXIT_3)
+    with monkeypatch.context() as patch:
+        patch.setattr(tempfile, "tempdir", "/nonexistent")
+        assert command("run", path) == Outcome(
+            2,
+            b"",
+            "vkemu: the host does not give us the guest's file tree: No such file or directory\n",
+        )
+    before = resource.getrlimit(resource.RLIMIT_AS)
+    resource.setrlimit(resource.RLIMIT_AS, (32 << 30, before[1]))
+    try:
+        assert command("run", "--memory", "64G", path) == Outcome(
+            2,
+            b"",
+            "vkemu: the host does not give us the machine's memory: Cannot allocate memory\n",
+        )
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, before)
 
 
 # Bad command lines
