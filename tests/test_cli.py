@@ -568,6 +568,20 @@ def test_a_host_without_room_says_so(
         resource.setrlimit(resource.RLIMIT_AS, before)
 
 
+def test_source_is_assembled_where_memory_is_limited_already(
+    program: Program, tmp_path: Path
+) -> None:
+    """Such a limit may not be raised again."""
+    done = subprocess.run(
+        [sys.executable, "-m", "emu", "asm", program("nop\n")],
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_AS, (2 << 30, 2 << 30)),
+        capture_output=True,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert (tmp_path / "program.bin").read_bytes() == b"\x90"
+
+
 # Bad command lines
 
 
