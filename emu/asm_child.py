@@ -97,7 +97,9 @@ def _limit_damage() -> None:
     except ImportError:
         return
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    resource.setrlimit(resource.RLIMIT_AS, (_MEMORY_LIMIT, _MEMORY_LIMIT))
+    ours = resource.getrlimit(resource.RLIMIT_AS)  # what is less may not be raised
+    most = min([_MEMORY_LIMIT, *(each for each in ours if each != resource.RLIM_INFINITY)])
+    resource.setrlimit(resource.RLIMIT_AS, (most, most))
 
 
 if __name__ == "__main__":

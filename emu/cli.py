@@ -3,8 +3,8 @@
 import os
 import signal
 import sys
-from collections.abc import Callable, Iterable, Sequence
-from contextlib import ExitStack, suppress
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from contextlib import closing as _closing
 from functools import partial
 from pathlib import Path
@@ -167,7 +167,11 @@ def vkemu() -> None:
 )
 @abi_option
 @click.option("--ext", type=click.Choice(EXTENSIONS), multiple=True, help="Go beyond the original.")
-@click.option("--net", type=click.Choice(["loopback"]), help="Let the guest use 127.0.0.0/8.")
+@click.option(
+    "--net",
+    type=click.Choice(["loopback"]),
+    help="Let the guest use 127.0.0.0/8, and local sockets in its tree.",
+)
 @click.option(
     "--clock",
     type=click.Choice(["host", "virtual"]),
@@ -245,14 +249,15 @@ def run(
     _occupy_standard_descriptors()
     with ExitStack() as stack:
         write = _line_writer(trace_file, stack)
-        phys = PhysicalMemory(memory)
+        with _host_gives("the machine's memory"):
+            phys = PhysicalMemory(memory)
         image: Path | bytes = program
         if program.suffix == ".s":
             image = _assemble(program, load_addr, version, ()).code
         make_tree = partial(Tree, root) if root else Tree.scratch
-        tree = stack.enter_context(
-            _closing(make_tree(limit=disk, random_bytes=_chance(clock, seed)))
-        )
+        with _host_gives("the guest's file tree"):
+            tree = make_tree(limit=disk, random_bytes=_chance(clock, seed))
+        stack.enter_context(_closing(tree))
         kernel = Kernel(
             abi=version,
             phys=phys,
@@ -366,7 +371,7 @@ def syscalls() -> None:
     Console(width=None if sys.stdout.isatty() else _PIPE_WIDTH).print(table, markup=False)
 
 
-@vkemu.command()
+@vkemu.command(short_help="Print the C header that guests in C include.")
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="[default: standard output]")
 @abi_option
 def header(output: Path | None, abi: str) -> None:
@@ -476,6 +481,14 @@ def _write_line(fd: int, line: str) -> None:
     data = f"{line}\n".encode()
     while data:
         data = data[os.write(fd, data) :]
+
+
+@contextmanager
+def _host_gives(what: str) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        _fail(f"the host does not give us {what}: {error.strerror}")
 
 
 def _fail(reason: str) -> NoReturn:

@@ -57,8 +57,8 @@ def openat(lwp: Lwp, fd: DirFd, path: Str, flags: OpenArg, mode: Mode) -> Blocki
         return proc.files.reopen(file.node.descriptor, flags)
     if isinstance(file.node, TerminalDevice):
         file = open_terminal(proc, flags)
-    if flags & (Open.EXLOCK | Open.SHLOCK):
-        try:
+    try:
+        if flags & (Open.EXLOCK | Open.SHLOCK):
             yield from flock(
                 proc.kernel.sched,
                 file.node,
@@ -66,11 +66,10 @@ def openat(lwp: Lwp, fd: DirFd, path: Str, flags: OpenArg, mode: Mode) -> Blocki
                 exclusive=bool(flags & Open.EXLOCK),
                 wait=not flags & Open.NONBLOCK,
             )
-            return proc.files.add(file)
-        except BaseException:  # a signal, and the death of the LWP, end the wait too
-            file.drop()
-            raise
-    return proc.files.add(file)
+        return proc.files.add(file)  # EMFILE if others took the last descriptors meanwhile
+    except BaseException:  # a signal, and the death of the LWP, end the wait too
+        file.drop()
+        raise
 
 
 def stat(lwp: Lwp, path: Str, ub: Ptr) -> None:

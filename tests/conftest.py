@@ -36,19 +36,18 @@ settings.register_profile("vkemu", deadline=None, derandomize="CI" in os.environ
 settings.load_profile("vkemu")
 
 PROJECT = Path(__file__).parent.parent
-# Whoever runs the tests in the background may ignore these, and the emulators would inherit that.
-for _number in (signal.SIGINT, signal.SIGQUIT, signal.SIGTERM, signal.SIGHUP):
+# A shell starts what it runs in the background with some of these ignored, and so would be the
+# emulators and their guests.
+for _number in (signal.SIGQUIT, signal.SIGTERM, signal.SIGHUP):
     if signal.getsignal(_number) is signal.SIG_IGN:
         signal.signal(_number, signal.SIG_DFL)
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 DEFAULT_STRESS = 1.0
 LONG = "VKEMU_LONG_FUZZ"
 
 MEMORY = 64 << 20
 LOAD_ADDRESS = 0x400000
-# A shell starts what it runs in the background with these ignored, and so would be our guests.
-signal.signal(signal.SIGINT, signal.default_int_handler)
-signal.signal(signal.SIGQUIT, signal.SIG_DFL)
 
 NUMBERS = {call.name: number for number, call in TABLE.items()}
 ARGUMENT_SLOTS = ("rdi", "rsi", "rdx", "rcx", "r8", "r9")  # slot rcx carries R10

@@ -1,9 +1,11 @@
 """The command line, as a user meets it: status, streams, one line for each mistake."""
 
 import os
+import resource
 import signal
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -168,7 +170,7 @@ def test_a_timeout_is_124_and_one_line(command: Command, program: Program, clock
 
 
 def test_a_timeout_ends_a_guest_that_waits_for_input(program: Program) -> None:
-    with waiting_guest(program(SAY_X + READ + EXIT_3), "--timeout", "0.1") as process:
+    with waiting_guest(program(SAY_X + READ + EXIT_3), "--timeout", "2") as process:
         assert process.wait(60) == 124
 
 
@@ -559,6 +561,43 @@ def test_source_with_a_mistake_says_where(command: Command, program: Program) ->
     assert (outcome.status, outcome.stdout) == (2, b"")
     assert outcome.stderr.startswith(f"vkemu: {path}:2: ")
     assert outcome.stderr.count("\n") == 1
+
+
+def test_a_host_without_room_says_so(
+    command: Command, program: Program, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = program(EXIT_3)
+    with monkeypatch.context() as patch:
+        patch.setattr(tempfile, "tempdir", "/nonexistent")
+        assert command("run", path) == Outcome(
+            2,
+            b"",
+            "vkemu: the host does not give us the guest's file tree: No such file or directory\n",
+        )
+    before = resource.getrlimit(resource.RLIMIT_AS)
+    resource.setrlimit(resource.RLIMIT_AS, (32 << 30, before[1]))
+    try:
+        assert command("run", "--memory", "64G", path) == Outcome(
+            2,
+            b"",
+            "vkemu: the host does not give us the machine's memory: Cannot allocate memory\n",
+        )
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, before)
+
+
+def test_source_is_assembled_where_memory_is_limited_already(
+    program: Program, tmp_path: Path
+) -> None:
+    """Such a limit may not be raised again."""
+    done = subprocess.run(
+        [sys.executable, "-m", "emu", "asm", program("nop\n")],
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_AS, (2 << 30, 2 << 30)),
+        capture_output=True,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert (tmp_path / "program.bin").read_bytes() == b"\x90"
 
 
 # Bad command lines

@@ -14,6 +14,8 @@ from emu.kern.file import File, FileTable, Stream
 
 MOST = 0.02
 """Of one CPU of the host."""
+TRIES = 10
+"""A busy host may take long until everybody waits; whoever does not wait is never idle."""
 
 WAITS = {
     "umtx": "SYSCALL SYS_umtx_sleep, zeros, 0, 1000000",
@@ -86,9 +88,12 @@ def test_a_guest_that_waits_takes_no_time(
 
     def measure(stop: Callable[[int], None]) -> None:
         time.sleep(0.1)  # until everybody waits
-        before = time.process_time()
-        time.sleep(window)
-        taken.append(time.process_time() - before)
+        for _ in range(TRIES):
+            before = time.process_time()
+            time.sleep(window)
+            taken.append(time.process_time() - before)
+            if taken[-1] < MOST * window:
+                break
         stop(99)
 
     watch = threading.Thread(target=measure, args=[booted.machine.stop])
@@ -98,4 +103,4 @@ def test_a_guest_that_waits_takes_no_time(
     finally:
         watch.join()
         booted.close()
-    assert taken[0] < MOST * window
+    assert taken[-1] < MOST * window

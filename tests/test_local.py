@@ -1,6 +1,7 @@
 """Pairs of local sockets, and the files that are sent through them (uipc_usrreq.c)."""
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterator
+from dataclasses import replace
 from struct import pack, unpack
 from typing import Any
 
@@ -46,8 +47,12 @@ UNMAPPED = 0xDEAD_0000
 
 
 @pytest.fixture(autouse=True)
-def memory(lwp: Lwp) -> None:
+def memory(lwp: Lwp) -> Iterator[None]:
+    """In the end nothing is on its way."""
     lwp.proc.vmspace.map_anonymous(DATA, SMALL + 0x1000)
+    yield
+    lwp.proc.files.close_all()
+    assert lwp.proc.kernel.messages == 0
 
 
 def pair(lwp: Lwp, kind: Sock = Sock.STREAM) -> tuple[int, int]:
@@ -593,3 +598,18 @@ def test_files_stay_with_the_data_they_came_with(lwp: Lwp, steps: list[tuple[str
     file.close(lwp, one)
     file.close(lwp, other)
     assert lwp.proc.kernel.rights.count == 0
+
+
+@pytest.mark.parametrize("kind", [Sock.STREAM, Sock.DGRAM, Sock.SEQPACKET])
+def test_messages_of_all_sockets_together_have_a_limit(lwp: Lwp, kind: Sock) -> None:
+    kernel = lwp.proc.kernel
+    kernel.limits = replace(kernel.limits, messages=3000)
+    first, second = pair(lwp, kind), pair(lwp, kind)
+    put(lwp, first[0], bytes(1000))
+    with pytest.raises(KernelError) as refused:
+        while True:
+            put(lwp, second[0], bytes(500))
+    assert refused.value.errno is Errno.ENOBUFS
+    assert 3000 <= kernel.messages < 6000
+    get(lwp, first[1], 1000)
+    put(lwp, second[0], b"x")

@@ -11,8 +11,8 @@ import pytest
 from conftest import Finishing
 
 from emu.abi.errno import Errno, KernelError
-from emu.abi.fcntl import AT_FDCWD, At, Mode, Open
-from emu.abi.structs import Stat, Statfs, Statvfs, Timeval
+from emu.abi.fcntl import AT_FDCWD, At, Fcntl, Lock, Mode, Open, RecordLock
+from emu.abi.structs import Flock, Stat, Statfs, Statvfs, Timeval
 from emu.abi.unistd import Pc
 from emu.abi.versions import ABI_2011
 from emu.abi.x86 import PAGE_SIZE
@@ -400,3 +400,53 @@ def test_a_pipe_has_one_limit(lwp: Lwp) -> None:
     assert refusal(attr.fpathconf, lwp, fd, Pc.NAME_MAX) is Errno.EINVAL
     os.close(reader)
     os.close(writer)
+
+
+# Waiting for a lock
+
+
+def opened(lwp: Lwp, flags: int = Open.RDWR) -> int:
+    fd: int = path.open(lwp, named(lwp, b"/file"), flags, 0)
+    return fd
+
+
+def test_a_wait_for_a_lock_outlives_its_descriptor(lwp: Lwp) -> None:
+    """And those of the holder: the host file stays open until it is over."""
+    holder, waiter = opened(lwp), opened(lwp)
+    files.flock(lwp, holder, Lock.EX)
+    waiting = file_calls.flock(lwp, waiter, Lock.EX)
+    next(waiting)
+    files.close(lwp, waiter)
+    files.close(lwp, holder)
+    with pytest.raises(StopIteration):
+        waiting.send(True)
+    files.flock(lwp, opened(lwp), Lock.EX | Lock.NB)
+
+
+def test_a_record_lock_that_comes_after_its_descriptor_was_closed_is_given_up(lwp: Lwp) -> None:
+    """fcntl(2) checks for it (checkfdclosed)."""
+    other = Lwp(Proc(lwp.proc.kernel, lwp.vmspace, FileTable()), lwp.cpu)
+    lwp.vmspace.copyout(OTHER, bytes(Flock(l_type=RecordLock.WRLCK)))
+    holder, fd, kept = opened(other), opened(lwp), opened(lwp)
+    files.fcntl(other, holder, Fcntl.SETLK, OTHER)
+    waiting = file_calls.fcntl(lwp, fd, Fcntl.SETLKW, OTHER)
+    next(waiting)
+    files.close(lwp, fd)
+    files.close(other, holder)
+    with pytest.raises(StopIteration):
+        waiting.send(True)
+    assert lwp.proc.files.get(kept).node.locks.ranges == []
+    other.proc.files.close_all()
+
+
+def test_an_open_that_has_waited_too_long_for_a_descriptor_leaves_nothing(lwp: Lwp) -> None:
+    holder = opened(lwp, Open.RDWR | Open.EXLOCK)
+    node = lwp.proc.files.get(holder).node
+    waiting = path_calls.open(lwp, named(lwp, b"/file"), Open.RDWR | Open.EXLOCK, 0)
+    next(waiting)
+    files.flock(lwp, holder, Lock.UN)
+    while lwp.proc.files.lowest_free() < OPEN_MAX - 1:
+        files.dup(lwp, 0)
+    files.dup(lwp, 0)
+    assert refusal(waiting.send, True) is Errno.EMFILE
+    assert node.locks.ranges == []

@@ -447,6 +447,27 @@ def test_options_are_the_hosts_where_that_matters(lwp: Lwp) -> None:
     assert refusal(socket.setsockopt, *refused) is Errno.ENOPROTOOPT
 
 
+def test_only_a_linger_of_no_time_at_all_breaks_the_connection_off(
+    lwp: Lwp, server: host.socket
+) -> None:
+    for linger, breaks_off in (
+        (((1, 0),), True),
+        (((1, 0), (1, 5)), False),
+        (((1, 0), (0, 0)), False),
+    ):
+        fd, peer = connected(lwp, server)
+        with closing(peer):
+            for each in linger:
+                lwp.vmspace.copyout(SMALL, pack("<ii", *each))
+                socket.setsockopt(lwp, fd, Level.SOCKET, So.LINGER, SMALL, 8)
+            file.close(lwp, fd)
+            if breaks_off:
+                with pytest.raises(ConnectionResetError):
+                    peer.recv(1)
+            else:
+                assert peer.recv(1) == b""
+
+
 def test_a_socket_is_one(lwp: Lwp) -> None:
     file.fstat(lwp, listening(lwp), SMALL)
     status = Stat.from_buffer_copy(lwp.vmspace.copyin(SMALL, 128))
@@ -534,6 +555,17 @@ def test_local_sockets_meet_at_a_name(lwp: Lwp) -> None:
     mode = Stat.from_buffer_copy(lwp.vmspace.copyin(SMALL, 128)).st_mode
     assert mode & Mode.FMT == Mode.SOCK
     assert mode & 0o777 == 0o755
+
+
+def test_a_name_may_be_too_long_for_the_host(lwp: Lwp) -> None:
+    """To bind to it is not possible, but it may have got it later."""
+    server = bound(lwp, b"/tmp/name")
+    socket.listen(lwp, server, 5)
+    lwp.vmspace.copyout(NAME, b"/tmp/name\0")
+    lwp.vmspace.copyout(SMALL, b"/tmp/" + b"x" * 200 + b"\0")
+    paths.rename(lwp, NAME, SMALL)
+    client = socket.socket(lwp, Af.UNIX, Sock.STREAM, 0)
+    waited(socket.connect(lwp, client, *at(lwp, unix(b"/tmp/" + b"x" * 200))))
 
 
 def test_a_datagram_comes_from_a_name(lwp: Lwp) -> None:

@@ -78,6 +78,7 @@ def census(booted: Booted) -> dict[str, int]:
         "channels": len(sched._sleeping),
         "listeners": sum(len(actions) for actions in sched._listeners.values()),
         "socket names": len(kernel.socket_names),
+        "messages": kernel.messages,
         "callouts": sum(entry[2].action is not None for entry in sched._heap),
         "watches": len(sched._watches),
         "timers": len(lwp.proc.timers),

@@ -2,9 +2,10 @@
 
 import errno
 import os
+import socket
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
 
 import pytest
@@ -548,3 +549,26 @@ def test_host_errors_keep_their_name_and_change_their_number(name: str) -> None:
 
 def test_a_host_error_without_a_counterpart_is_an_io_error() -> None:
     assert guest_errno(OSError(9999, "")) is Errno.EIO
+
+
+def test_a_socket_that_was_found_is_the_one_that_is_used(root: Path, outside: Path) -> None:
+    """Whatever another emulator puts in its place meanwhile."""
+    with (
+        closing(Tree(root)) as tree,
+        closing(socket.socket(socket.AF_UNIX)) as inner,
+        closing(socket.socket(socket.AF_UNIX)) as outer,
+        closing(socket.socket(socket.AF_UNIX)) as client,
+    ):
+        inner.bind(bytes(root / "name"))
+        inner.listen()
+        outer.bind(bytes(outside / "name"))
+        outer.listen()
+        with tree.socket(b"/name", ROOT) as fd:
+            (root / "name").unlink()
+            (root / "name").symlink_to(outside / "name")
+            client.connect(f"/proc/self/fd/{fd}")
+        outer.setblocking(False)
+        with pytest.raises(BlockingIOError):
+            outer.accept()
+        inner.setblocking(False)
+        inner.accept()[0].close()

@@ -2,7 +2,8 @@
 
 Nothing reaches further: an internet address is one of 127.0.0.0/8, and a socket is bound to one
 before the host could choose another.  The name of a local socket is looked up like every other
-name, and the host is then given it under the directory that was found.
+name; the host is then given a path through a descriptor, of the directory for a new socket, and
+of the socket itself for one that is there.
 """
 
 import os
@@ -359,9 +360,9 @@ class HostSocket(Socket):
             with host_errors():
                 self._host.setsockopt(host.SOL_SOCKET, known, on)
         super()._switch(option, on)
-        if option is So.LINGER and not self._linger:
-            # Any longer, and the host would have the emulator wait in close().
-            value = struct.pack("ii", on, 0)
+        if option is So.LINGER:
+            # Any longer than 0, and the host would have the emulator wait in close().
+            value = struct.pack("ii", on and not self._linger, 0)
             self._host.setsockopt(host.SOL_SOCKET, host.SO_LINGER, value)
 
     def _set_size(self, option: So, size: int) -> None:
@@ -429,7 +430,7 @@ class HostSocket(Socket):
 
     def _bind_name(self, address: Address) -> None:
         """Make a socket in the guest's tree."""
-        with self._kernel.tree.socket_name(address.path, address.cwd, create=True) as (at, name):
+        with self._kernel.tree.new_socket(address.path, address.cwd) as (at, name):
             directory = os.dup(at)
             try:
                 host_name = _under(directory, name)
@@ -447,9 +448,8 @@ class HostSocket(Socket):
     def _target(self, address: Address) -> Iterator[bytes | tuple[str, int]]:
         """Find what `address` stands for, as the host has to be told."""
         if self.family is Af.UNIX:
-            tree = self._kernel.tree
-            with tree.socket_name(address.path, address.cwd) as (at, name):
-                yield _under(at, name)
+            with self._kernel.tree.socket(address.path, address.cwd) as fd:
+                yield _path_of(fd)
             return
         ip, port = _internet(address)
         if address.family != Af.INET:
@@ -493,11 +493,16 @@ def _is_loopback(ip: str) -> bool:
     return ip.startswith("127.")
 
 
-def _under(directory: int, name: bytes) -> bytes:
-    """Return a path of the host to `name` in a directory that is open here."""
-    path = b"%s/%d/%s" % (_DESCRIPTORS, directory, name)
+def _path_of(fd: int) -> bytes:
+    """Return a path of the host to what is open here."""
     if not os.path.isdir(_DESCRIPTORS):
         raise KernelError(Errno.EOPNOTSUPP, "the host has no way to name it")
+    return b"%s/%d" % (_DESCRIPTORS, fd)
+
+
+def _under(directory: int, name: bytes) -> bytes:
+    """Return a path of the host to `name` in a directory that is open here."""
+    path = b"%s/%s" % (_path_of(directory), name)
     if len(path) > _HOST_PATH_MAX:
         raise KernelError(Errno.ENAMETOOLONG, "longer than the host permits")
     return path

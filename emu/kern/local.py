@@ -68,6 +68,8 @@ class LocalSocket(Socket):
         self._records: deque[_Record] = deque()
         self._size = 0
         self._cost = 0
+        self._taken = 0
+        """What the kernel's account has of both."""
         self._cant_send = False
         self._cant_receive = False
         self._error: Errno | None = None
@@ -107,6 +109,8 @@ class LocalSocket(Socket):
                 continue
             if flags & Msg.OOB:
                 raise KernelError(Errno.EOPNOTSUPP, "urgent data")
+            if self._kernel.messages >= self._kernel.limits.messages:
+                raise KernelError(Errno.ENOBUFS, "messages take all the memory for them")
             source = SUN_NONAME if self.kind is Sock.DGRAM else None
             if source is not None and not peer._has_room_for(peer):
                 raise KernelError(Errno.ENOBUFS, "the receiver has no room")
@@ -282,6 +286,7 @@ class LocalSocket(Socket):
             self._records.append(record)
         elif record.data:
             self._records[-1].data += record.data
+        self._measure()
         if self._size >= self.rcv.lowat:
             self._kernel.sched.wakeup(self._data)
 
@@ -293,6 +298,7 @@ class LocalSocket(Socket):
         if self._atomic:
             self._cost -= MSIZE
         record.control = None
+        self._measure()
         if deliver is None:
             self._kernel.rights.lose(control.files)
             return False
@@ -344,6 +350,7 @@ class LocalSocket(Socket):
 
     def _made_room(self) -> None:
         """Let the peer go on if it has filled this buffer (uipc_rcvd)."""
+        self._measure()
         peer = self._peer
         if peer is not None and peer._stopped and self._has_room_for(peer):
             peer._stopped = False
@@ -353,9 +360,16 @@ class LocalSocket(Socket):
         """Throw away what nobody will receive."""
         records, self._records = self._records, deque()
         self._size = self._cost = 0
+        self._measure()
         for record in records:
             if record.control is not None:
                 self._kernel.rights.lose(record.control.files)
+
+    def _measure(self) -> None:
+        """Tell the kernel's account what is held here by now."""
+        taken = self._size + self._cost
+        self._kernel.messages += taken - self._taken
+        self._taken = taken
 
     # What is slept on
 

@@ -50,6 +50,8 @@ class Limits:
     """Descriptors of one process (RLIMIT_NOFILE)."""
     rights: int = 1024
     """Files in messages that nobody has received yet."""
+    messages: int = 64 << 20
+    """What all such messages may take of memory (nmbclusters)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,6 +166,8 @@ class Kernel:
     """LWPs of all processes."""
     rights: InFlight = field(init=False)
     uuids: UuidGenerator = field(init=False)
+    messages: int = field(init=False, default=0)
+    """What messages between local sockets take of memory."""
     socket_names: dict[bytes, bytes] = field(init=False, default_factory=dict)
     """The guest's addresses of local sockets, by the names the host has for them."""
     net_refused: bool = field(init=False, default=False)

@@ -31,6 +31,7 @@ from emu.kern.scratch import Scratch
 from emu.kern.vnode import Directory, Key, Vnode
 
 _OPEN = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
+_STAND_FOR = getattr(os, "O_PATH", os.O_RDONLY) | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 @dataclass(frozen=True, slots=True)
@@ -317,24 +318,34 @@ class Tree:
             return self._namecache.hold(found.names)
 
     @contextmanager
-    def socket_name(
-        self, path: bytes, cwd: Nchandle, *, create: bool = False
-    ) -> Iterator[tuple[int, bytes]]:
-        """Find a socket, or the place for a new one; return its directory, open, and name.
+    def new_socket(self, path: bytes, cwd: Nchandle) -> Iterator[tuple[int, bytes]]:
+        """Find the place for a new socket; return its directory, open, and name.
 
-        What goes on inside makes the new one.
+        What goes on inside makes it.
         """
-        purpose = Purpose.CREATE if create else Purpose.FIND
-        with self._walk(path, cwd, follow=not create, purpose=purpose) as found:
-            if create:
-                if found.exists:
-                    raise KernelError(Errno.EADDRINUSE, str(found))
-                with self._new_name():
-                    yield found.at, found.name
-            elif found.status is None or not stat.S_ISSOCK(found.status.st_mode):
+        with self._walk(path, cwd, follow=False, purpose=Purpose.CREATE) as made:
+            if made.exists:
+                raise KernelError(Errno.EADDRINUSE, str(made))
+            with self._new_name():
+                yield made.at, made.name
+
+    @contextmanager
+    def socket(self, path: bytes, cwd: Nchandle) -> Iterator[int]:
+        """Find a socket; return a descriptor that only stands for it.
+
+        Its name would not do: somebody else may put a link there, which the host would follow.
+        """
+        with self._walk(path, cwd) as found:
+            if found.status is None or not stat.S_ISSOCK(found.status.st_mode):
                 raise KernelError(Errno.ENOTSOCK, str(found))
-            else:
-                yield found.at, found.name
+            with host_errors():
+                fd = os.open(found.name, _STAND_FOR, dir_fd=found.at)
+            try:
+                if not stat.S_ISSOCK(os.fstat(fd).st_mode):
+                    raise KernelError(Errno.ENOTSOCK, str(found))
+                yield fd
+            finally:
+                os.close(fd)
 
     def space(self) -> Space:
         with host_errors():
