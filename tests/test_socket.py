@@ -381,6 +381,19 @@ def test_a_large_message_waits_for_the_receiver(lwp: Lwp, server: host.socket) -
         assert received == b"0123456789abcdef" * (size // 16)
 
 
+@pytest.mark.parametrize("family", [Af.UNIX, Af.INET])
+def test_nothing_more_comes_to_a_datagram_socket_that_is_shut_down(lwp: Lwp, family: Af) -> None:
+    fd = calls.socket(lwp, family, Sock.DGRAM, 0)
+    if family is Af.INET:
+        calls.bind(lwp, fd, *at(lwp, inet(LOOPBACK, 0)))
+        calls.connect(lwp, fd, *at(lwp, inet(LOOPBACK, port_of(lwp, fd))))
+    files.shutdown(lwp, fd, Shut.RD)
+    assert get(lwp, fd, 10) == b""
+    lwp.vmspace.copyout(LENGTH, (16).to_bytes(4, "little"))
+    assert calls.recvfrom(lwp, fd, DATA, 10, 0, NAME, LENGTH) == 0
+    assert lwp.vmspace.copyin(LENGTH, 4) == bytes(4)
+
+
 def test_a_huge_length_costs_nothing(lwp: Lwp, server: host.socket) -> None:
     fd, peer = connected(lwp, server)
     with closing(peer):

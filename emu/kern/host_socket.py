@@ -194,8 +194,14 @@ class HostSocket(Socket):
             if not host_flags & host.MSG_PEEK:
                 self._undelivered = self._undelivered[size:]
             return data, 0, None
-        with host_errors():
-            data, _, told, source = self._host.recvmsg(size, 0, host_flags)
+        try:
+            with host_errors():
+                data, _, told, source = self._host.recvmsg(size, 0, host_flags)
+        except KernelError as refusal:
+            # The host calls a datagram socket readable after shutdown(), and has readers wait.
+            if refusal.errno is not Errno.EAGAIN or not self._look(_HALF_CLOSED) & _HALF_CLOSED:
+                raise
+            return b"", 0, None
         return data, told, self._guest_address(source) if self.kind is Sock.DGRAM else None
 
     # Addresses and connections
