@@ -32,6 +32,8 @@ from emu.asm_text import (
 )
 
 _LABEL = re.compile(rf"({NAME}|\d+)\s*:")
+_OPERAND = re.compile(r"\\\w+")
+_STRING = re.compile(r'"[^"\\]*"')
 _ASSIGNMENT = re.compile(rf"({NAME})\s*=(?!=)\s*(.*)")
 _PARAMETER = re.compile(rf"({NAME})(?::(req|vararg))?(?:\s*=\s*(.*))?", re.DOTALL)
 
@@ -239,7 +241,14 @@ class Program:
         self._uses += 1
         values["@"] = str(self._uses)
         for inner in macro.body:
-            yield Line(line.place, substitute(inner.text, values), (*line.macros, macro.name))
+            text = substitute(inner.text, values)
+            # An operand in quotes that is all there is: the statements that are in the quotes.
+            if _OPERAND.fullmatch(inner.text) and _STRING.fullmatch(text):
+                statements = [part.strip() for part in split(text[1:-1], ";")]
+            else:
+                statements = [text]
+            for statement in statements:
+                yield Line(line.place, statement, (*line.macros, macro.name))
 
     def _repetitions(
         self, line: Line, word: str, rest: str, body: Sequence[Line]

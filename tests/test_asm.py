@@ -250,6 +250,11 @@ def test_a_macro_operand_may_contain_anything_in_brackets_or_quotes():
     assert code(f'{macro}M [rbx+8], "x, y"') == "48 8b 43 08 78 2c 20 79"
 
 
+def test_a_macro_operand_may_be_statements_in_quotes():
+    macro = ".macro M body\nnop\n\\body\nret\n.endm\n"
+    assert code(f'{macro}M "push 1; push 2"') == "90 6a 01 6a 02 c3"
+
+
 def test_each_use_of_a_macro_has_a_number():
     macro = ".macro SPIN\n.Lspin\\@: jmp .Lspin\\@\n.endm\n"
     assert code(f"{macro}SPIN\nSPIN") == "eb fe eb fe"

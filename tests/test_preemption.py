@@ -24,7 +24,7 @@ PROGRAMS = ("preemption", "fp_threads", "umtx", "lwp_create", "guest_threads", "
 
 
 def program(name: str, **constants: int) -> bytes:
-    source = PROJECT / f"guest_programs/conformance/{name}.s"
+    source = next((PROJECT / "guest_programs/conformance").rglob(f"{name}.s"))
     symbols = {**abi_symbols(ABI_2011), **SYMBOLS, **constants}
     return assemble(source, origin=LOAD_ADDRESS, symbols=symbols).code
 
