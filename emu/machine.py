@@ -63,6 +63,7 @@ class Machine:
         self._poll_due = False
         self._due: int | None = None  # when something is due that only the clock tells of
         self._ran_long = False  # the first blocks are used up
+        self._look_at: int | None = None  # when to look at descriptors, if nothing tells of them
 
     @property
     def terminal(self) -> Tty | None:
@@ -130,8 +131,8 @@ class Machine:
             if self._signals:
                 self._take_signals()
             sched.run_callouts()
-            if self._poll_due:
-                self._poll_due = False
+            if self._poll_due or self._look_is_due():
+                self._poll_due, self._look_at = False, None
                 sched.poll()
             if self.stopped is not None or not proc.alive:
                 return None
@@ -152,12 +153,17 @@ class Machine:
         self._set_alarm()
         return lwp
 
+    def _look_is_due(self) -> bool:
+        return self._look_at is not None and self.kernel.clock.monotonic_ns() >= self._look_at
+
     def _set_alarm(self) -> None:
         """Have the engine come back in time for the next thing that is due."""
         sched, clock, engine = self._sched, self.kernel.clock, self.lwp.cpu
         deadline, watched = sched.interruption(), sched.watched
         ran_long, self._ran_long = self._ran_long, False
         virtual = isinstance(clock, VirtualClock)
+        if not watched:
+            self._look_at = None
         if deadline is None and not watched:
             self._due = None
             engine.budget = MOST_BLOCKS if virtual else None
@@ -170,8 +176,9 @@ class Machine:
             self._alarm.set(deadline, watched)
             return
         now = clock.monotonic_ns()
-        look = now + SLICE_NS if watched else None  # again at what descriptors have
-        self._due = min(moment for moment in (deadline, look) if moment is not None)
+        if watched and self._look_at is None:
+            self._look_at = now + SLICE_NS  # and no later, however often the CPU changes hands
+        self._due = min(moment for moment in (deadline, self._look_at) if moment is not None)
         blocks = max(-(-(self._due - now) // BLOCK_NS), 1) if virtual else FIRST_BLOCKS
         engine.budget = min(blocks, MOST_BLOCKS)
 
