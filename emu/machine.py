@@ -99,12 +99,13 @@ class Machine:
 
     def _loop(self) -> None:
         sched, engine, clock = self._sched, self.lwp.cpu, self.kernel.clock
+        virtual = isinstance(clock, VirtualClock)
         seen = engine.blocks
         while (lwp := self._next()) is not None:
             handle, due = self.handle, self._due
             while True:
                 reason = engine.run(lwp.vmspace.pmap.cr3)
-                if (blocks := engine.blocks) != seen:
+                if virtual and (blocks := engine.blocks) != seen:
                     clock.charge_blocks(blocks - seen)
                     seen = blocks
                 if reason is Exit.INTERRUPTED:
