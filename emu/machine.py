@@ -26,6 +26,12 @@ from emu.kern.tty import Tty
 MOST_BLOCKS = 1 << 30
 """What the virtual clock's block counter starts from if nothing is due before."""
 
+FIRST_BLOCKS = 20_000
+"""How many blocks an LWP may run, a fraction of a millisecond, before the alarm is set for it.
+
+Most give up the CPU earlier, and the alarm costs two switches between threads of the host.
+"""
+
 STATUS_SIGNAL = 128
 STATUS_TIMEOUT = 124
 
@@ -55,7 +61,9 @@ class Machine:
         self._impatience = Impatience()
         self._alarm = Alarm(lwp.cpu.kick)
         self._poll_due = False
-        self._due: float = 0  # when the virtual clock has something to do
+        self._due: int | None = None  # when something is due that only the clock tells of
+        self._ran_long = False  # the first blocks are used up
+        self._look_at: int | None = None  # when to look at descriptors, if nothing tells of them
 
     @property
     def terminal(self) -> Tty | None:
@@ -94,18 +102,21 @@ class Machine:
         virtual = isinstance(clock, VirtualClock)
         seen = engine.blocks
         while (lwp := self._next()) is not None:
-            handle = self.handle
+            handle, due = self.handle, self._due
             while True:
                 reason = engine.run(lwp.vmspace.pmap.cr3)
-                if (blocks := engine.blocks) != seen:
+                if virtual and (blocks := engine.blocks) != seen:
                     clock.charge_blocks(blocks - seen)
                     seen = blocks
                 if reason is Exit.INTERRUPTED:
-                    self._poll_due = True
+                    self._poll_due = self._ran_long = True
                     break
                 clock.charge_call()
                 handle(lwp, reason)
-                if sched.attention or (virtual and clock.monotonic_ns() >= self._due):
+                if sched.attention:
+                    break
+                if due is not None and clock.monotonic_ns() >= due:
+                    self._poll_due = True
                     break
 
     def _next(self) -> Lwp | None:
@@ -121,8 +132,8 @@ class Machine:
             if self._signals:
                 self._take_signals()
             sched.run_callouts()
-            if self._poll_due:
-                self._poll_due = False
+            if self._poll_due or self._look_is_due():
+                self._poll_due, self._look_at = False, None
                 sched.poll()
             if self.stopped is not None or not proc.alive:
                 return None
@@ -143,26 +154,34 @@ class Machine:
         self._set_alarm()
         return lwp
 
+    def _look_is_due(self) -> bool:
+        return self._look_at is not None and self.kernel.clock.monotonic_ns() >= self._look_at
+
     def _set_alarm(self) -> None:
         """Have the engine come back in time for the next thing that is due."""
         sched, clock, engine = self._sched, self.kernel.clock, self.lwp.cpu
-        deadline = sched.interruption()
-        watched = sched.watched
-        if isinstance(clock, VirtualClock):
-            now = clock.monotonic_ns()
-            if watched and (deadline is None or deadline > now + SLICE_NS):
-                deadline = now + SLICE_NS
-            blocks = MOST_BLOCKS
-            if deadline is not None:
-                blocks = min(max(-(-(deadline - now) // BLOCK_NS), 1), MOST_BLOCKS)
-            self._due = float("inf") if deadline is None else deadline
-            engine.budget = blocks
+        deadline, watched = sched.interruption(), sched.watched
+        ran_long, self._ran_long = self._ran_long, False
+        virtual = isinstance(clock, VirtualClock)
+        if not watched:
+            self._look_at = None
+        if deadline is None and not watched:
+            self._due = None
+            engine.budget = MOST_BLOCKS if virtual else None
+            if self._alarm.used:
+                self._alarm.set(None, watched)
             return
-        if not self._alarm.used:
-            if deadline is None and not watched:
-                return
-            engine.arm()
-        self._alarm.set(deadline, watched)
+        engine.arm()
+        if (ran_long and not virtual) or not engine.counts:
+            engine.budget = self._due = None
+            self._alarm.set(deadline, watched)
+            return
+        now = clock.monotonic_ns()
+        if watched and self._look_at is None:
+            self._look_at = now + SLICE_NS  # and no later, however often the CPU changes hands
+        self._due = min(moment for moment in (deadline, self._look_at) if moment is not None)
+        blocks = max(-(-(self._due - now) // BLOCK_NS), 1) if virtual else FIRST_BLOCKS
+        engine.budget = min(blocks, MOST_BLOCKS)
 
     # The world outside
 

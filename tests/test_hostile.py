@@ -1,5 +1,6 @@
 """Guests that mean harm: each ends in an orderly way, in time, and leaves nothing on the host."""
 
+import gc
 import os
 import resource
 import signal
@@ -50,6 +51,7 @@ def run(scratch: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> Run
 
     def run(source: str | bytes, *options: str | Path) -> Outcome:
         program = program_file(tmp_path, source)
+        gc.collect()  # what tests before this one have left to be closed
         before = os.listdir("/proc/self/fd"), threading.active_count()
         began = time.monotonic()
         with pytest.raises(SystemExit) as ended:

@@ -1,5 +1,6 @@
 """LWPs that lose the CPU anywhere: nothing is lost or done twice, and runs can be repeated."""
 
+import os
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -8,13 +9,15 @@ from contextlib import contextmanager
 import pytest
 from conftest import LOAD_ADDRESS, PROJECT, Booted
 
+from emu.abi.fcntl import Open
 from emu.abi.symbols import abi_symbols
 from emu.abi.versions import ABI_2011
 from emu.asm import assemble
 from emu.cpu.engine import Exit
 from emu.debug.trace import EVENTS, Tracer
 from emu.kern import sched
-from emu.kern.clock import HostClock
+from emu.kern.clock import Clock, HostClock, VirtualClock
+from emu.kern.file import File, Stream
 from emu.kern.proc import Lwp
 from syscalls.table import SYMBOLS
 
@@ -190,6 +193,48 @@ def test_a_callout_interrupts_one_that_is_alone(boot: Boot) -> None:
     kernel.sched.callout(soon, end)
     assert machine.run() == 5
     assert kernel.clock.monotonic_ns() >= soon
+
+
+@pytest.mark.parametrize("clock", [HostClock, VirtualClock])
+@pytest.mark.parametrize("call", ["getpid", "sched_yield"])
+def test_who_calls_the_kernel_all_the_time_keeps_nobody_from_input(
+    boot: Boot, call: str, clock: Callable[[], Clock]
+) -> None:
+    source = f"""
+        jmp start
+    reader:
+        SYSCALL SYS_read, 0, 0x408000, 1
+        SYSCALL SYS_exit, 5
+    start:
+        mov qword ptr [params + LWP_FUNC], reader
+        mov qword ptr [params + LWP_STACK], 0x409000
+        SYSCALL SYS_lwp_create, params
+    again:
+        SYSCALL SYS_{call}
+        jmp again
+        .balign 8
+    params:
+        .space LWP_PARAMS_SIZE
+    """
+    machine = boot(source, clock=clock())
+    out, into = os.pipe()
+    machine.lwp.proc.files.add(File(Stream(out), Open.RDONLY))
+    sched, inner = machine.lwp.proc.kernel.sched, machine.machine.handle
+    calls = 0
+
+    def handle(lwp: Lwp, reason: Exit) -> None:
+        nonlocal calls
+        inner(lwp, reason)
+        calls += sched.watched != {}
+        if calls == 1:
+            os.write(into, b"!")
+        if calls == 100_000:  # ten times the slice on the virtual clock, and more on the host's
+            machine.machine.stop(99)
+
+    machine.machine.handle = handle
+    assert machine.run() == 5
+    os.close(out)
+    os.close(into)
 
 
 def test_an_unarmed_engine_knows_its_lwps_apart(boot: Boot) -> None:

@@ -45,6 +45,11 @@ class CpuEngine(Protocol):
     What is left of it stays here after each run, so blocks executed can be told.
     """
 
+    @property
+    def counts(self) -> bool:
+        """Can blocks be counted here?  Known after arm()."""
+        ...
+
     blocks: int
     """Basic blocks started so far; counts only while a budget is set."""
 

@@ -415,6 +415,10 @@ class UnicornEngine:
         self._counting = blocks is not None
         self._words[BUDGET] = NO_LIMIT if blocks is None else blocks
 
+    @property
+    def counts(self) -> bool:
+        return self._armed and self._swap is None
+
     def arm(self) -> None:
         if self._armed:
             return

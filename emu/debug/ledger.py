@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from emu.abi.x86 import Pgex
 from emu.cpu.engine import Exit
+from emu.kern.clock import VirtualClock
 from emu.kern.proc import Lwp, Proc, SignalEvent, Usage
 from emu.machine import Machine
 
@@ -75,7 +76,7 @@ class Ledger:
         counts["LWP switches"] = sched.switches
         counts["wake-ups"] = sched.wakeups
         rows = {name: f"{count:,}" for name, count in sorted(counts.items()) if count}
-        if lwp.cpu.budget is not None:
+        if isinstance(lwp.proc.kernel.clock, VirtualClock):
             rows["blocks"] = f"{lwp.cpu.blocks:,}"
         if sched.idle_ns:
             rows["idle time"] = f"{sched.idle_ns / _SECOND:.3f} s"
