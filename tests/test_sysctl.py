@@ -127,9 +127,11 @@ def test_every_variable_can_be_read_and_described(lwp: Lwp) -> None:
         assert get(lwp, (0, 4, *oid))[4:].strip(b"\0"), variable.name
 
 
-def test_the_cputimer_counts_microseconds_and_wraps(lwp: Lwp) -> None:
+def test_the_cputimer_counts_microseconds_from_its_first_reading_and_wraps(lwp: Lwp) -> None:
     clock = lwp.proc.kernel.clock
     oid = oid_of(lwp, "kern.cputimer.clock")
+    clock.charge_blocks(12_345)
+    assert get(lwp, oid) == b"\0\0\0\0"
     clock.charge_blocks(100)
     assert get(lwp, oid) == b"\1\0\0\0"
     clock.charge_blocks(100 << 32)

@@ -178,6 +178,8 @@ class Kernel:
     """Knotes of all kqueues."""
     event_timers: int = field(init=False, default=0)
     """Those of them that are timers."""
+    cputimer_start: int | None = field(init=False, default=None)
+    """When kern.cputimer.clock was 0: its first reader has seen that."""
     varsyms: VarsymSet = field(init=False, default_factory=VarsymSet)
     """The system's variables for symbolic links."""
     _user_varsyms: dict[int, VarsymSet] = field(init=False, default_factory=dict)

@@ -154,7 +154,16 @@ def _boottime(proc: Proc) -> bytes:
 
 
 def _cputimer_clock(proc: Proc) -> int:
-    return proc.kernel.clock.monotonic_ns() * CPUTIMER_FREQ // 1_000_000_000 & U32_MASK
+    """Count from when somebody first reads.
+
+    Any start would do for the original's programs, but one: a VKERNEL64 of 2011 with one CPU
+    never starts its clock if the counter comes to a full second while it is being set up.
+    """
+    kernel = proc.kernel
+    now = kernel.clock.monotonic_ns()
+    if kernel.cputimer_start is None:
+        kernel.cputimer_start = now
+    return (now - kernel.cputimer_start) * CPUTIMER_FREQ // 1_000_000_000 & U32_MASK
 
 
 def _version(proc: Proc) -> str:
