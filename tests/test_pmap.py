@@ -229,6 +229,66 @@ def test_a_page_that_may_not_execute_stays_so(phys: PhysicalMemory, pmap: Pmap) 
     assert phys.code == set()
 
 
+# Stores to pages that hold code
+
+
+WRITTEN = WRITE | int(Pte.A)
+
+
+def test_what_can_write_to_code_can_execute_it(phys: PhysicalMemory, pmap: Pmap) -> None:
+    other = Pmap(phys)
+    pmap.enter(A, 0x6000 | WRITTEN | EXEC_OK)
+    other.enter(B, 0x6000 | WRITTEN | EXEC_OK | int(Pte.D))
+    other.enter(C, 0x7000 | WRITTEN | EXEC_OK)
+    other.enter(A, 0x6000 | READ | EXEC_OK)
+    phys.stale.clear()
+    assert pmap.allow_execute(A)
+    assert pmap.lookup(A) == 0x6000 | WRITTEN & ~NX | EXEC_OK
+    assert other.lookup(B) == 0x6000 | WRITTEN & ~NX | EXEC_OK | int(Pte.D)
+    assert other.lookup(C) == 0x7000 | WRITTEN | EXEC_OK
+    assert other.lookup(A) == 0x6000 | READ | EXEC_OK
+    assert phys.stale.tlb and not phys.stale.all_code
+
+
+def test_what_can_write_to_code_and_must_not_execute_it_is_dropped(
+    phys: PhysicalMemory, pmap: Pmap
+) -> None:
+    other = Pmap(phys)
+    other.enter(B, 0x6000 | WRITTEN)
+    other.writable[B >> 12] = phys.page(0x6000), 6
+    pmap.enter(A, 0x6000 | READ | EXEC_OK)
+    assert pmap.allow_execute(A)
+    assert other.lookup(B) == 0
+    assert other.writable == {}
+
+
+def test_a_page_that_becomes_data_faults_at_its_next_fetch(
+    phys: PhysicalMemory, pmap: Pmap
+) -> None:
+    entries = [0x6000 | WRITTEN & ~rights | EXEC_OK for rights in (0, int(Pte.RW))]
+    for va, pte in zip((A, B), entries, strict=True):
+        pmap.enter(va, pte)
+        pmap.allow_execute(va)
+    pmap.enter(C, 0x7000 | READ & ~NX | EXEC_OK)
+    phys.stale.clear()
+    phys.becomes_data(0x6000)
+    assert [pmap.lookup(A), pmap.lookup(B)] == entries
+    assert pmap.lookup(C) == 0x7000 | READ & ~NX | EXEC_OK
+    assert phys.code == set()
+    assert phys.stale.tlb and phys.stale.all_code
+    assert pmap.allow_execute(B)
+
+
+def test_code_that_keeps_the_right_to_be_written_alone_is_data(
+    phys: PhysicalMemory, pmap: Pmap
+) -> None:
+    pmap.enter(A, 0x6000 | WRITTEN | EXEC_OK)
+    pmap.allow_execute(A)
+    pmap.protect(A, B, write=True, execute=False)
+    assert pmap.lookup(A) == 0x6000 | WRITTEN
+    assert phys.code == set() and phys.stale.all_code
+
+
 # The kernel's own views of pages
 
 

@@ -5,7 +5,9 @@ access faults and vm_fault puts it back.  Nothing above this module writes a pag
 Taking rights away is noted in `phys.stale`; granting them is not, the CPU looks again on a miss.
 
 Every page is entered NX and becomes executable at its first instruction fetch (EXEC_OK says it
-may): the engine is ten times slower at storing to pages that hold code.
+may): the engine is ten times slower at storing to pages that hold code.  In exchange it notices
+that code is written, but only through translations that can be executed: so all that can write to
+a page are executable, or none is (`PhysicalMemory.code`).
 """
 
 from collections.abc import Iterator
@@ -18,6 +20,10 @@ _V = int(Pte.V)
 _RW = int(Pte.RW)
 _NX = int(Pte.NX)
 _EXEC_OK = int(Pte.EXEC_OK)
+_D = int(Pte.D)
+# What vm_fault enters, for whom: some with D.
+_WRITER = int(Pte.V | Pte.RW | Pte.U | Pte.A | Pte.NX)
+_EXECUTABLE = int(Pte.V | Pte.U | Pte.A | Pte.EXEC_OK)
 _TABLE = int(Pte.V | Pte.RW | Pte.U)  # permissions are decided by the last level alone
 
 _TABLE_SHIFT = 21  # what one page table spans
@@ -104,8 +110,41 @@ class Pmap:
             return False
         table = self._tables[va >> _TABLE_SHIFT]
         self._words[(table >> 3) + (va >> PAGE_SHIFT & _SLOT_MASK)] = pte & ~_NX
-        self._phys.code.add((pte & PTE_FRAME) >> PAGE_SHIFT)
+        self._phys.becomes_code(pte & PTE_FRAME)
         return True
+
+    def executes(self, va: int, pa: int) -> bool:
+        """Can the page at `va` be executed without a fault, and is it the physical one at `pa`?"""
+        return self.lookup(va) & (PTE_FRAME | _NX | _V) == pa | _V
+
+    def notice_stores(self, pa: int) -> None:
+        """Make what can write to the physical page at `pa` executable, or drop it."""
+        for written in (0, _D):
+            for _, slot in self._find(pa | _WRITER | written | _EXEC_OK):
+                self._words[slot] &= ~_NX
+            for number, slot in self._find(pa | _WRITER | written):
+                self._words[slot] = 0
+                self.writable.pop(number, None)
+                self.readable.pop(number, None)
+
+    def notice_fetches(self, pa: int) -> None:
+        """Make NX what can execute the physical page at `pa`."""
+        for rights in (0, _RW, _D, _RW | _D):
+            for _, slot in self._find(pa | _EXECUTABLE | rights):
+                self._words[slot] |= _NX
+
+    def _find(self, pte: int) -> Iterator[tuple[int, int]]:
+        """Yield page number and slot of every entry that is `pte`, which is then changed."""
+        memory, wanted = self._phys.bytes, pte.to_bytes(8, "little")
+        for key, table in self._tables.items():
+            entries = bytes(memory[table : table + PAGE_SIZE])
+            at = entries.find(wanted)
+            while at >= 0:
+                if at % 8 == 0:
+                    self._phys.stale.translations()
+                    number = (key << _TABLE_SHIFT - PAGE_SHIFT) + at // 8
+                    yield number, (table + at) >> 3
+                at = entries.find(wanted, at + 1)
 
     def remove(self, start: int, end: int) -> None:
         """Drop every translation in [start, end), at the cost of the tables that exist there."""
@@ -143,6 +182,8 @@ class Pmap:
                 for slot in range(first >> 3, last >> 3):
                     if pte := self._words[slot]:
                         self._words[slot] = pte & ~_EXEC_OK | _NX
+                        if pte & _RW and (pte & PTE_FRAME) >> PAGE_SHIFT in self._phys.code:
+                            self._phys.becomes_data(pte & PTE_FRAME)
             self._phys.stale.translations()
 
     def forget(self, first: int, last: int) -> None:

@@ -46,15 +46,21 @@ def vm_fault(
         pa, writable = entry.object.page(index, kind == _WRITE)
         rights = entry.prot if writable else entry.prot & ~_WRITE
     pte = pa | _ENTERED
-    if rights & _WRITE:
-        pte |= _WRITABLE
     if kind == _WRITE:
         pte |= _DIRTY
     if rights & _EXEC or not abi.execute_checked:
         pte |= _EXEC_OK
         if access == _EXEC:
             pte &= ~_NX
-            phys.code.add(pa >> PAGE_SHIFT)
+            phys.becomes_code(pa)
+    if rights & _WRITE:
+        pte |= _WRITABLE
+        if pa >> PAGE_SHIFT in phys.code and pte & _NX:
+            # The engine would not see that code is written.
+            if pte & _EXEC_OK and pmap.executes(va, pa):
+                pte &= ~_NX
+            else:
+                phys.becomes_data(pa)
     pmap.enter(va, pte)
 
 
