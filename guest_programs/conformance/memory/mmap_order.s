@@ -27,17 +27,16 @@ TOO_LONG = 1 - PAGE_SIZE
     OK
     shr qword ptr [vkernel_enable_size], 2
 
-.macro BOTH name, rules, title, errno, address, length, prot, flags, fd=NO_FILE, offset=0
-CASE \name, \rules, \title
+# BOTH errno, address, length, prot, flags, fd, offset: what mmap and vmspace_mmap say.
+.macro BOTH errno, address, length, prot, flags, fd=NO_FILE, offset=0
     MMAP \address, \length, \prot, \flags, \fd, \offset
     REFUSED \errno
     SPACE_MMAP \address, \length, \prot, \flags, \fd, \offset
     REFUSED \errno
 .endm
 
-# The same while vm.vkernel_enable is 0, which it is no longer when the result is looked at.
-.macro DISABLED name, rules, title, errno, address, length, prot, flags, fd=NO_FILE, offset=0
-CASE \name, \rules, \title
+# BOTH_DISABLED: the same while vm.vkernel_enable is 0, which it is no longer when the result is looked at.
+.macro BOTH_DISABLED errno, address, length, prot, flags, fd=NO_FILE, offset=0
     call disable
     MMAP \address, \length, \prot, \flags, \fd, \offset
     call enable
@@ -70,31 +69,52 @@ CASE not_enabled, "6.9.5 6.2.3", "Without vm.vkernel_enable MAP_VPAGETABLE is EO
     SYSCALL SYS_vmspace_munmap, SPACE, AREA, PS
     OK
 
-    DISABLED anon_first, "6.9.1 6.9.5", "MAP_ANON with an offset comes before not enabled", ERRNO_EINVAL, 0, PS, RW, ANON + TABLE, -1, PS
-    DISABLED length_first, "6.9.2 6.9.5", "Length 0 comes before not enabled", ERRNO_EINVAL, 0, 0, RW, ANON + TABLE
-    DISABLED stack_first, "6.9.3 6.9.5", "MAP_STACK with a descriptor comes before not enabled", ERRNO_EINVAL, 0, PS, RW, MAP_STACK + TABLE, r12
-    DISABLED stack_rights_first, "6.9.3 6.9.5", "MAP_STACK without WRITE comes before not enabled", ERRNO_EINVAL, 0, PS, PROT_READ, MAP_STACK + TABLE
-    DISABLED not_enabled_first, "6.9.5", "Not enabled comes before MAP_VPAGETABLE with MAP_STACK", ERRNO_EOPNOTSUPP, 0, PS, RW, MAP_STACK + TABLE
-    DISABLED not_enabled_rights, "6.9.5", "Not enabled comes before MAP_VPAGETABLE without WRITE", ERRNO_EOPNOTSUPP, 0, PS, PROT_READ, ANON + TABLE
-    DISABLED not_enabled_length, "6.9.5 6.9.6", "Not enabled comes before a length that overflows", ERRNO_EOPNOTSUPP, 0, TOO_LONG, RW, ANON + TABLE
-    DISABLED not_enabled_address, "6.9.5 6.9.7", "Not enabled comes before an address that is not aligned", ERRNO_EOPNOTSUPP, 1, PS, RW, ANON + TABLE + MAP_FIXED
-    DISABLED not_enabled_fd, "6.9.5 6.9.9", "Not enabled comes before a bad descriptor", ERRNO_EOPNOTSUPP, 0, PS, RW, TABLE
+CASE anon_first, "6.9.1 6.9.5", "MAP_ANON with an offset comes before not enabled"
+    BOTH_DISABLED ERRNO_EINVAL, 0, PS, RW, ANON + TABLE, -1, PS
+CASE length_first, "6.9.2 6.9.5", "Length 0 comes before not enabled"
+    BOTH_DISABLED ERRNO_EINVAL, 0, 0, RW, ANON + TABLE
+CASE stack_first, "6.9.3 6.9.5", "MAP_STACK with a descriptor comes before not enabled"
+    BOTH_DISABLED ERRNO_EINVAL, 0, PS, RW, MAP_STACK + TABLE, r12
+CASE stack_rights_first, "6.9.3 6.9.5", "MAP_STACK without WRITE comes before not enabled"
+    BOTH_DISABLED ERRNO_EINVAL, 0, PS, PROT_READ, MAP_STACK + TABLE
+CASE not_enabled_first, "6.9.5", "Not enabled comes before MAP_VPAGETABLE with MAP_STACK"
+    BOTH_DISABLED ERRNO_EOPNOTSUPP, 0, PS, RW, MAP_STACK + TABLE
+CASE not_enabled_rights, "6.9.5", "Not enabled comes before MAP_VPAGETABLE without WRITE"
+    BOTH_DISABLED ERRNO_EOPNOTSUPP, 0, PS, PROT_READ, ANON + TABLE
+CASE not_enabled_length, "6.9.5 6.9.6", "Not enabled comes before a length that overflows"
+    BOTH_DISABLED ERRNO_EOPNOTSUPP, 0, TOO_LONG, RW, ANON + TABLE
+CASE not_enabled_address, "6.9.5 6.9.7", "Not enabled comes before an address that is not aligned"
+    BOTH_DISABLED ERRNO_EOPNOTSUPP, 1, PS, RW, ANON + TABLE + MAP_FIXED
+CASE not_enabled_fd, "6.9.5 6.9.9", "Not enabled comes before a bad descriptor"
+    BOTH_DISABLED ERRNO_EOPNOTSUPP, 0, PS, RW, TABLE
 
-    BOTH length_fd, "6.9.2 6.9.9", "Length 0 comes before a bad descriptor", ERRNO_EINVAL, 0, 0, RW, MAP_SHARED
-    BOTH rights_fd, "6.9.5 6.9.9", "MAP_VPAGETABLE without WRITE comes before a bad descriptor", ERRNO_EINVAL, 0, PS, PROT_READ, TABLE
-    BOTH overflow_fd, "6.9.6 6.9.9", "A length that overflows comes before a bad descriptor", ERRNO_EINVAL, 0, TOO_LONG, RW, MAP_SHARED
-    BOTH aligned_fd, "6.9.7 6.9.9", "An address that is not aligned comes before a bad descriptor", ERRNO_EINVAL, AREA + 1, PS, RW, PLAIN_MAP
-    BOTH end_fd, "6.9.7 6.9.9", "A range that ends too high comes before a bad descriptor", ERRNO_EINVAL, USER_MAX, PS, RW, PLAIN_MAP
-    BOTH wrap_rights, "6.9.7 6.9.10", "A range that wraps comes before a descriptor for writing", ERRNO_EINVAL, -PS, 2*PS, RW, PLAIN_MAP, [writer]
-    BOTH fd_align, "6.9.9 6.9.13", "A bad descriptor comes before MAP_SIZEALIGN", ERRNO_EBADF, 0, 3*PS, RW, MAP_SHARED + MAP_SIZEALIGN
-    BOTH pipe_rights, "6.9.9 6.9.10", "A pipe comes before that it is the end for writing", ERRNO_EINVAL, 0, PS, PROT_READ, MAP_SHARED, [pipe_end]
-    BOTH read_align, "6.9.10 6.9.13", "READ of a descriptor for writing comes before MAP_SIZEALIGN", ERRNO_EACCES, 0, 3*PS, PROT_READ, MAP_SHARED + MAP_SIZEALIGN, [writer]
-    BOTH write_align, "6.9.11 6.9.13", "WRITE of a descriptor for reading comes before MAP_SIZEALIGN", ERRNO_EACCES, 0, 3*PS, RW, MAP_SHARED + MAP_SIZEALIGN, [reader]
-    BOTH rights_room, "6.9.11 6.9.14", "WRITE of a descriptor for reading comes before an address that is taken", ERRNO_EACCES, TAKEN, PS, RW, MAP_SHARED + MAP_TRYFIXED, [reader]
-    BOTH align_room, "6.9.13 6.9.14", "MAP_SIZEALIGN comes before an address that is taken", ERRNO_EINVAL, TAKEN, 3*PS, RW, ANON + MAP_TRYFIXED + MAP_SIZEALIGN
+CASE length_fd, "6.9.2 6.9.9", "Length 0 comes before a bad descriptor"
+    BOTH ERRNO_EINVAL, 0, 0, RW, MAP_SHARED
+CASE rights_fd, "6.9.5 6.9.9", "MAP_VPAGETABLE without WRITE comes before a bad descriptor"
+    BOTH ERRNO_EINVAL, 0, PS, PROT_READ, TABLE
+CASE overflow_fd, "6.9.6 6.9.9", "A length that overflows comes before a bad descriptor"
+    BOTH ERRNO_EINVAL, 0, TOO_LONG, RW, MAP_SHARED
+CASE aligned_fd, "6.9.7 6.9.9", "An address that is not aligned comes before a bad descriptor"
+    BOTH ERRNO_EINVAL, AREA + 1, PS, RW, PLAIN_MAP
+CASE end_fd, "6.9.7 6.9.9", "A range that ends too high comes before a bad descriptor"
+    BOTH ERRNO_EINVAL, USER_MAX, PS, RW, PLAIN_MAP
+CASE wrap_rights, "6.9.7 6.9.10", "A range that wraps comes before a descriptor for writing"
+    BOTH ERRNO_EINVAL, -PS, 2*PS, RW, PLAIN_MAP, [writer]
+CASE fd_align, "6.9.9 6.9.13", "A bad descriptor comes before MAP_SIZEALIGN"
+    BOTH ERRNO_EBADF, 0, 3*PS, RW, MAP_SHARED + MAP_SIZEALIGN
+CASE pipe_rights, "6.9.9 6.9.10", "A pipe comes before that it is the end for writing"
+    BOTH ERRNO_EINVAL, 0, PS, PROT_READ, MAP_SHARED, [pipe_end]
+CASE read_align, "6.9.10 6.9.13", "READ of a descriptor for writing comes before MAP_SIZEALIGN"
+    BOTH ERRNO_EACCES, 0, 3*PS, PROT_READ, MAP_SHARED + MAP_SIZEALIGN, [writer]
+CASE write_align, "6.9.11 6.9.13", "WRITE of a descriptor for reading comes before MAP_SIZEALIGN"
+    BOTH ERRNO_EACCES, 0, 3*PS, RW, MAP_SHARED + MAP_SIZEALIGN, [reader]
+CASE rights_room, "6.9.11 6.9.14", "WRITE of a descriptor for reading comes before an address that is taken"
+    BOTH ERRNO_EACCES, TAKEN, PS, RW, MAP_SHARED + MAP_TRYFIXED, [reader]
+CASE align_room, "6.9.13 6.9.14", "MAP_SIZEALIGN comes before an address that is taken"
+    BOTH ERRNO_EINVAL, TAKEN, 3*PS, RW, ANON + MAP_TRYFIXED + MAP_SIZEALIGN
 
-.macro STAYS name, rules, title, length, prot, flags, fd=NO_FILE, offset=0
-CASE \name, \rules, \title
+# BOTH_REFUSE length, prot, flags, fd, offset: both refuse to map this at TAKEN, which is as before.
+.macro BOTH_REFUSE length, prot, flags, fd=NO_FILE, offset=0
     mov qword ptr [RAM], 0x4711
     MMAP TAKEN, \length, \prot, MAP_FIXED + \flags, \fd, \offset
     jnc .Lmapped\@
@@ -111,9 +131,12 @@ CASE \name, \rules, \title
 .Lend\@:
 .endm
 
-    STAYS stays_fd, "6.9.14", "A bad descriptor does not unmap what FIXED would replace", PS, RW, MAP_SHARED
-    STAYS stays_rights, "6.9.14", "A right that is missing does not unmap what FIXED would replace", PS, RW, MAP_SHARED, [reader]
-    STAYS stays_align, "6.9.13 6.9.14", "MAP_SIZEALIGN does not unmap what FIXED would replace", 3*PS, RW, ANON + MAP_SIZEALIGN
+CASE stays_fd, "6.9.14", "A bad descriptor does not unmap what FIXED would replace"
+    BOTH_REFUSE PS, RW, MAP_SHARED
+CASE stays_rights, "6.9.14", "A right that is missing does not unmap what FIXED would replace"
+    BOTH_REFUSE PS, RW, MAP_SHARED, [reader]
+CASE stays_align, "6.9.13 6.9.14", "MAP_SIZEALIGN does not unmap what FIXED would replace"
+    BOTH_REFUSE 3*PS, RW, ANON + MAP_SIZEALIGN
 
 CASE limit, "6.9.13 6.9.21", "RLIMIT_VMEM is ENOMEM in one's own space, before MAP_SIZEALIGN; not in a vmspace"
     SYSCALL SYS_getrlimit, RLIMIT_VMEM, old_limit

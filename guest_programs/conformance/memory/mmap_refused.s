@@ -27,55 +27,92 @@ PS = PAGE_SIZE
     SPACE_MMAP TAKEN, PS, RW, ANON + MAP_FIXED
     OK
 
-.macro WRONG name, rules, title, errno, address, length, prot, flags, fd=NO_FILE, offset=0
-CASE \name, \rules, \title
+# BOTH errno, address, length, prot, flags, fd, offset: what mmap and vmspace_mmap say.
+.macro BOTH errno, address, length, prot, flags, fd=NO_FILE, offset=0
     MMAP \address, \length, \prot, \flags, \fd, \offset
     REFUSED \errno
     SPACE_MMAP \address, \length, \prot, \flags, \fd, \offset
     REFUSED \errno
 .endm
 
-    WRONG anon_fd, "6.9.1 6.6.2", "MAP_ANON with a descriptor", ERRNO_EINVAL, 0, PS, RW, ANON, r12
-    WRONG anon_offset, "6.9.1", "MAP_ANON with an offset", ERRNO_EINVAL, 0, PS, RW, ANON, -1, PS
-    WRONG anon_offset_1, "6.9.1", "MAP_ANON with offset 1", ERRNO_EINVAL, 0, PS, RW, ANON, -1, 1
-    WRONG anon_fd_minus_2, "6.9.1", "MAP_ANON with descriptor -2", ERRNO_EINVAL, 0, PS, RW, ANON, -2
-    WRONG no_length, "6.9.2", "Length 0", ERRNO_EINVAL, 0, 0, RW, ANON
-    WRONG no_length_fixed, "6.9.2", "Length 0 with an address", ERRNO_EINVAL, AREA, 0, RW, PLAIN_MAP, r12
-    WRONG stack_fd, "6.9.3", "MAP_STACK with a descriptor", ERRNO_EINVAL, 0, PS, RW, MAP_STACK, r12
-    WRONG stack_read, "6.9.3", "MAP_STACK with READ alone", ERRNO_EINVAL, 0, PS, PROT_READ, MAP_STACK
-    WRONG stack_write, "6.9.3", "MAP_STACK with WRITE alone", ERRNO_EINVAL, 0, PS, PROT_WRITE, MAP_STACK
-    WRONG stack_table, "6.9.5", "MAP_VPAGETABLE with MAP_STACK", ERRNO_EINVAL, 0, PS, RW, MAP_STACK + MAP_VPAGETABLE
-    WRONG table_read, "6.9.5", "MAP_VPAGETABLE with READ alone", ERRNO_EINVAL, 0, PS, PROT_READ, ANON + MAP_VPAGETABLE
-    WRONG table_write, "6.9.5", "MAP_VPAGETABLE with WRITE alone", ERRNO_EINVAL, 0, PS, PROT_WRITE + PROT_EXEC, MAP_SHARED + MAP_VPAGETABLE, r12
-    WRONG table_none, "6.9.5", "MAP_VPAGETABLE without rights", ERRNO_EINVAL, 0, PS, PROT_NONE, ANON + MAP_VPAGETABLE
-    WRONG length_all, "6.9.6", "Length 2^64-1", ERRNO_EINVAL, 0, -1, RW, ANON
-    WRONG length_last, "6.9.6", "The shortest length that overflows", ERRNO_EINVAL, 0, 1 - PS, RW, ANON
-    WRONG length_offset, "6.9.6", "A length that overflows with the offset's place in its page", ERRNO_EINVAL, 0, -PS, RW, MAP_SHARED, r12, 1
-    WRONG too_long, "6.9.6 6.9.15", "The longest length that does not overflow finds no room", ERRNO_ENOMEM, 0, -PS, RW, ANON
-    WRONG no_room, "6.9.15", "There is no room for all addresses", ERRNO_ENOMEM, PS, USER_MAX, RW, ANON
+CASE anon_fd, "6.9.1 6.6.2", "MAP_ANON with a descriptor is EINVAL"
+    BOTH ERRNO_EINVAL, 0, PS, RW, ANON, r12
+CASE anon_offset, "6.9.1", "MAP_ANON with an offset is EINVAL"
+    BOTH ERRNO_EINVAL, 0, PS, RW, ANON, -1, PS
+CASE anon_offset_1, "6.9.1", "MAP_ANON with offset 1 is EINVAL"
+    BOTH ERRNO_EINVAL, 0, PS, RW, ANON, -1, 1
+CASE anon_fd_minus_2, "6.9.1", "MAP_ANON with descriptor -2 is EINVAL"
+    BOTH ERRNO_EINVAL, 0, PS, RW, ANON, -2
+CASE no_length, "6.9.2", "Length 0 is EINVAL"
+    BOTH ERRNO_EINVAL, 0, 0, RW, ANON
+CASE no_length_fixed, "6.9.2", "Length 0 with an address is EINVAL"
+    BOTH ERRNO_EINVAL, AREA, 0, RW, PLAIN_MAP, r12
+CASE stack_fd, "6.9.3", "MAP_STACK with a descriptor is EINVAL"
+    BOTH ERRNO_EINVAL, 0, PS, RW, MAP_STACK, r12
+CASE stack_read, "6.9.3", "MAP_STACK with READ alone is EINVAL"
+    BOTH ERRNO_EINVAL, 0, PS, PROT_READ, MAP_STACK
+CASE stack_write, "6.9.3", "MAP_STACK with WRITE alone is EINVAL"
+    BOTH ERRNO_EINVAL, 0, PS, PROT_WRITE, MAP_STACK
+CASE stack_table, "6.9.5", "MAP_VPAGETABLE with MAP_STACK is EINVAL"
+    BOTH ERRNO_EINVAL, 0, PS, RW, MAP_STACK + MAP_VPAGETABLE
+CASE table_read, "6.9.5", "MAP_VPAGETABLE with READ alone is EINVAL"
+    BOTH ERRNO_EINVAL, 0, PS, PROT_READ, ANON + MAP_VPAGETABLE
+CASE table_write, "6.9.5", "MAP_VPAGETABLE with WRITE alone is EINVAL"
+    BOTH ERRNO_EINVAL, 0, PS, PROT_WRITE + PROT_EXEC, MAP_SHARED + MAP_VPAGETABLE, r12
+CASE table_none, "6.9.5", "MAP_VPAGETABLE without rights is EINVAL"
+    BOTH ERRNO_EINVAL, 0, PS, PROT_NONE, ANON + MAP_VPAGETABLE
+CASE length_all, "6.9.6", "Length 2^64-1 is EINVAL"
+    BOTH ERRNO_EINVAL, 0, -1, RW, ANON
+CASE length_last, "6.9.6", "The shortest length that overflows is EINVAL"
+    BOTH ERRNO_EINVAL, 0, 1 - PS, RW, ANON
+CASE length_offset, "6.9.6", "A length that overflows with the offset's place in its page is EINVAL"
+    BOTH ERRNO_EINVAL, 0, -PS, RW, MAP_SHARED, r12, 1
+CASE too_long, "6.9.6 6.9.15", "The longest length that does not overflow finds no room: ENOMEM"
+    BOTH ERRNO_ENOMEM, 0, -PS, RW, ANON
+CASE no_room, "6.9.15", "There is no room for all addresses: ENOMEM"
+    BOTH ERRNO_ENOMEM, PS, USER_MAX, RW, ANON
 
     .irp way, FIXED, TRYFIXED
-    WRONG unaligned_\way, "6.9.7", "MAP_\way: an address that is not aligned", ERRNO_EINVAL, AREA + 1, PS, RW, ANON + MAP_\way
-    WRONG unlike_offset_\way, "6.9.7", "MAP_\way: an address that is aligned, an offset that is not", ERRNO_EINVAL, AREA, PS, RW, MAP_SHARED + MAP_\way, r12, 0x123
-    WRONG at_end_\way, "6.9.7", "MAP_\way: an address at the end", ERRNO_EINVAL, USER_MAX, PS, RW, ANON + MAP_\way
-    WRONG across_end_\way, "6.9.7", "MAP_\way: a range that crosses the end", ERRNO_EINVAL, USER_MAX - PS, PS + 1, RW, ANON + MAP_\way
-    WRONG wraps_\way, "6.9.7", "MAP_\way: a range that wraps", ERRNO_EINVAL, -PS, 2*PS, RW, ANON + MAP_\way
-    WRONG wraps_to_0_\way, "6.9.7", "MAP_\way: a range that ends at 2^64", ERRNO_EINVAL, -PS, PS, RW, ANON + MAP_\way
+CASE unaligned_\way, "6.9.7", "MAP_\way: an address that is not aligned is EINVAL"
+    BOTH ERRNO_EINVAL, AREA + 1, PS, RW, ANON + MAP_\way
+CASE unlike_offset_\way, "6.9.7", "MAP_\way: an address that is aligned, an offset that is not is EINVAL"
+    BOTH ERRNO_EINVAL, AREA, PS, RW, MAP_SHARED + MAP_\way, r12, 0x123
+CASE at_end_\way, "6.9.7", "MAP_\way: an address at the end is EINVAL"
+    BOTH ERRNO_EINVAL, USER_MAX, PS, RW, ANON + MAP_\way
+CASE across_end_\way, "6.9.7", "MAP_\way: a range that crosses the end is EINVAL"
+    BOTH ERRNO_EINVAL, USER_MAX - PS, PS + 1, RW, ANON + MAP_\way
+CASE wraps_\way, "6.9.7", "MAP_\way: a range that wraps is EINVAL"
+    BOTH ERRNO_EINVAL, -PS, 2*PS, RW, ANON + MAP_\way
+CASE wraps_to_0_\way, "6.9.7", "MAP_\way: a range that ends at 2^64 is EINVAL"
+    BOTH ERRNO_EINVAL, -PS, PS, RW, ANON + MAP_\way
     .endr
 
-    WRONG no_descriptor, "6.9.9", "Descriptor -1 without MAP_ANON", ERRNO_EBADF, 0, PS, RW, MAP_PRIVATE
-    WRONG closed, "6.9.9", "A descriptor that is not open", ERRNO_EBADF, 0, PS, RW, MAP_SHARED, 4000
-    WRONG pipe, "6.9.9", "A pipe", ERRNO_EINVAL, 0, PS, PROT_READ, MAP_SHARED, [pipe_end]
-    WRONG queue, "6.9.9", "A kqueue", ERRNO_EINVAL, 0, PS, PROT_READ, MAP_SHARED, [queue]
-    WRONG directory, "6.9.9", "A directory", ERRNO_EINVAL, 0, PS, PROT_READ, MAP_SHARED, [directory]
-    WRONG write_only, "6.9.10", "READ of a descriptor for writing, SHARED", ERRNO_EACCES, 0, PS, PROT_READ, MAP_SHARED, [writer]
-    WRONG write_only_copy, "6.9.10", "READ of a descriptor for writing, PRIVATE", ERRNO_EACCES, 0, PS, PROT_READ, MAP_PRIVATE, [writer]
-    WRONG read_only, "6.9.11", "SHARED and WRITE of a descriptor for reading", ERRNO_EACCES, 0, PS, RW, MAP_SHARED, [reader]
-    WRONG table_read_only, "6.9.11", "SHARED and MAP_VPAGETABLE of a descriptor for reading", ERRNO_EACCES, 0, PS, RW, MAP_SHARED + MAP_VPAGETABLE, [reader]
-    WRONG size_align, "6.9.13", "MAP_SIZEALIGN of three pages", ERRNO_EINVAL, 0, 3*PS, RW, ANON + MAP_SIZEALIGN
-    WRONG try_taken, "6.9.14", "MAP_TRYFIXED of an address that is taken", ERRNO_ENOMEM, TAKEN, PS, RW, ANON + MAP_TRYFIXED
-    WRONG try_overlap, "6.9.14", "MAP_TRYFIXED of a range whose last page is taken", ERRNO_ENOMEM, TAKEN - 2*PS, 3*PS, RW, ANON + MAP_TRYFIXED
-    WRONG try_and_fixed, "6.9.14", "MAP_TRYFIXED with MAP_FIXED does not replace either", ERRNO_ENOMEM, TAKEN, PS, RW, ANON + MAP_TRYFIXED + MAP_FIXED
+CASE no_descriptor, "6.9.9", "Descriptor -1 without MAP_ANON is EBADF"
+    BOTH ERRNO_EBADF, 0, PS, RW, MAP_PRIVATE
+CASE closed, "6.9.9", "A descriptor that is not open is EBADF"
+    BOTH ERRNO_EBADF, 0, PS, RW, MAP_SHARED, 4000
+CASE pipe, "6.9.9", "A pipe is EINVAL"
+    BOTH ERRNO_EINVAL, 0, PS, PROT_READ, MAP_SHARED, [pipe_end]
+CASE queue, "6.9.9", "A kqueue is EINVAL"
+    BOTH ERRNO_EINVAL, 0, PS, PROT_READ, MAP_SHARED, [queue]
+CASE directory, "6.9.9", "A directory is EINVAL"
+    BOTH ERRNO_EINVAL, 0, PS, PROT_READ, MAP_SHARED, [directory]
+CASE write_only, "6.9.10", "READ of a descriptor for writing, SHARED is EACCES"
+    BOTH ERRNO_EACCES, 0, PS, PROT_READ, MAP_SHARED, [writer]
+CASE write_only_copy, "6.9.10", "READ of a descriptor for writing, PRIVATE is EACCES"
+    BOTH ERRNO_EACCES, 0, PS, PROT_READ, MAP_PRIVATE, [writer]
+CASE read_only, "6.9.11", "SHARED and WRITE of a descriptor for reading is EACCES"
+    BOTH ERRNO_EACCES, 0, PS, RW, MAP_SHARED, [reader]
+CASE table_read_only, "6.9.11", "SHARED and MAP_VPAGETABLE of a descriptor for reading is EACCES"
+    BOTH ERRNO_EACCES, 0, PS, RW, MAP_SHARED + MAP_VPAGETABLE, [reader]
+CASE size_align, "6.9.13", "MAP_SIZEALIGN of three pages is EINVAL"
+    BOTH ERRNO_EINVAL, 0, 3*PS, RW, ANON + MAP_SIZEALIGN
+CASE try_taken, "6.9.14", "MAP_TRYFIXED of an address that is taken is ENOMEM"
+    BOTH ERRNO_ENOMEM, TAKEN, PS, RW, ANON + MAP_TRYFIXED
+CASE try_overlap, "6.9.14", "MAP_TRYFIXED of a range whose last page is taken is ENOMEM"
+    BOTH ERRNO_ENOMEM, TAKEN - 2*PS, 3*PS, RW, ANON + MAP_TRYFIXED
+CASE try_and_fixed, "6.9.14", "MAP_TRYFIXED with MAP_FIXED does not replace either is ENOMEM"
+    BOTH ERRNO_ENOMEM, TAKEN, PS, RW, ANON + MAP_TRYFIXED + MAP_FIXED
 
     FINISH
 
