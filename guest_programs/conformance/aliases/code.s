@@ -158,6 +158,52 @@ CASE new_page, "6.14.12", "A page of other code, copied over what ran there"
     RETURNS PLAIN + \place, 2
     .endr
 
+CASE new_alias, "6.14.12", "Two routines of one page, written through a mapping that was made after they ran"
+    CODE_PATH
+    .irp place, 0, 0x80
+    mov qword ptr [RAM + IMG_DATA + \place], 0x01c0c748
+    mov dword ptr [RAM + IMG_DATA + \place + 7], 0x050f
+    RETURNS PLAIN + \place, 1
+    RETURNS SEEN + \place, 1
+    .endr
+    MMAP AREA + 2*PAGE_SIZE, PAGE_SIZE, RW, PLAIN_MAP, r12, IMG_DATA
+    OK
+    mov byte ptr [AREA + 2*PAGE_SIZE + COUNT], 2
+    mov byte ptr [AREA + 2*PAGE_SIZE + COUNT + 0x80], 2
+    .irp place, 0, 0x80
+    RETURNS PLAIN + \place, 2
+    RETURNS SEEN + \place, 2
+    .endr
+    mov byte ptr [AREA + 2*PAGE_SIZE + COUNT], 3
+    mov byte ptr [AREA + 2*PAGE_SIZE + COUNT + 0x80], 3
+    .irp place, 0, 0x80
+    RETURNS PLAIN + \place, 3
+    RETURNS SEEN + \place, 3
+    .endr
+
+CASE guest_new_alias, "6.14.12", "A guest that writes two routines of a page at an address that nothing has executed"
+    CODE_PATH
+    .irp place, 0, 0x80
+    mov qword ptr [RAM + IMG_DATA + \place], 0x01c0c748
+    mov dword ptr [RAM + IMG_DATA + \place + 7], 0xc3      # ret
+    .endr
+    SPACE_MMAP 0x70000, PAGE_SIZE, RW, ANON + MAP_FIXED
+    OK
+    SPACE_MMAP 0x80000, PAGE_SIZE, RW, PLAIN_MAP, r12, IMG_DATA
+    OK
+    GUEST_FROM calls, calls_end
+    GIVE RSP, 0x70800
+    GIVE RSI, PLAIN
+    GIVE RDI, 0x80000
+    WANT RDX, PLAIN + 0x80
+    WANT RBX, 0
+    WANT RAX, 2
+    WANT RCX, 0
+    ANY RFLAGS
+    WANT RBP, 10*1 + 10*2
+    EXPECT T_BPTFLT, CODE + calls_end - calls + 1
+    RUN
+
 CASE guest_two_places, "6.14.12", "A guest that writes two routines of a page through another address, and calls both"
     CODE_PATH
     .irp place, 0, 0x80

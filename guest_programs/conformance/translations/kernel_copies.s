@@ -90,6 +90,29 @@ CASE across, "6.14.8", "A copy across pages marks both"
     OK
     WORD RAM + IMG_SCRATCH, MARK
 
+CASE own_stale, "6.14.4 6.11.3", "The program's own reads use what is translated until INVAL, and then no more"
+    OWN_PATH
+    mov qword ptr [RAM + IMG_DATA], 0x11
+    mov qword ptr [RAM + AT_B], 0x22
+    WORD AREA, 0x11
+    mov qword ptr [L1], AT_B + PTE_RW
+    WORD AREA, 0x11
+    OWN_INVAL
+    WORD AREA, 0x22
+    mov qword ptr [L1], E1
+    WORD AREA, 0x22
+    SYSCALL SYS_mcontrol, AREA, PAGE_SIZE, MADV_SETMAP, E5
+    OK
+    WORD AREA, 0x11
+    mov qword ptr [AREA], 0x33
+    mov qword ptr [L1], AT_B + PTE_RW
+    mov qword ptr [AREA], 0x44
+    WORD RAM + IMG_DATA, 0x44
+    OWN_INVAL
+    mov qword ptr [AREA], 0x55
+    WORD RAM + IMG_DATA, 0x44
+    WORD RAM + AT_B, 0x55
+
 CASE stale_source, "6.14.8 6.14.4", "The kernel uses the translations that are there, stale ones too"
     OWN_PATH
     mov qword ptr [RAM + IMG_DATA], 0x11
