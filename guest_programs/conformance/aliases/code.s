@@ -195,12 +195,13 @@ CASE guest_new_alias, "6.14.12", "A guest that writes two routines of a page at 
     GIVE RSP, 0x70800
     GIVE RSI, PLAIN
     GIVE RDI, 0x80000
-    WANT RDX, PLAIN + 0x80
-    WANT RBX, 0
+    WANT R8, 0
+    WANT R9, 10*1 + 10*2
+    WANT R10, PLAIN + 0x80
     WANT RAX, 2
-    WANT RCX, 0
-    ANY RFLAGS
-    WANT RBP, 10*1 + 10*2
+    .irp word, RBX, RCX, RDX, RFLAGS    # CPUID's, and the sum's
+    ANY \word
+    .endr
     EXPECT T_BPTFLT, CODE + calls_end - calls + 1
     RUN
 
@@ -216,12 +217,13 @@ CASE guest_two_places, "6.14.12", "A guest that writes two routines of a page th
     GIVE RSP, 0x70800
     GIVE RSI, PLAIN
     GIVE RDI, PLAIN_AGAIN
-    WANT RBX, 0
+    WANT R8, 0
+    WANT R9, 10*1 + 10*2
+    WANT R10, PLAIN + 0x80
     WANT RAX, 2
-    WANT RCX, 0
-    ANY RFLAGS
-    WANT RDX, PLAIN + 0x80
-    WANT RBP, 10*1 + 10*2
+    .irp word, RBX, RCX, RDX, RFLAGS    # CPUID's, and the sum's
+    ANY \word
+    .endr
     EXPECT T_BPTFLT, CODE + calls_end - calls + 1
     RUN
 
@@ -309,6 +311,7 @@ other_space:
     ret
 
 run_ours:
+    cpuid
     mov rax, AREA + PAGE_SIZE
     jmp rax
 
@@ -324,22 +327,23 @@ counts:
     jnz counts
 counts_end:
 
-# Ten times: make both routines return 1, call one, make them return 2, call the other.  rbp: the sum.
+# Ten times: make both routines return 1, call one, make them return 2, call the other.  r9: the sum.
 calls:
-    xor ebp, ebp
-    mov ecx, 10
-    xor ebx, ebx
+    xor r9d, r9d
+    mov r8d, 10
 calls_again:
     mov byte ptr [rdi + 3], 1
     mov byte ptr [rdi + 0x83], 1
+    cpuid                               # a processor need not notice a store elsewhere before
     call rsi
-    add rbp, rax
+    add r9, rax
     mov byte ptr [rdi + 3], 2
     mov byte ptr [rdi + 0x83], 2
-    lea rdx, [rsi + 0x80]
-    call rdx
-    add rbp, rax
-    dec ecx
+    cpuid
+    lea r10, [rsi + 0x80]
+    call r10
+    add r9, rax
+    dec r8d
     jnz calls_again
 calls_end:
 

@@ -126,6 +126,8 @@ CASE write_alone, "6.13.20 9.3", "What is mapped with WRITE alone cannot be exec
     OK
     CANNOT_EXECUTE 0x40000
     CANNOT_READ 0x40000
+    WRITES 0x40000 + 8, 1
+    EXECUTES 0x40000
     .endif
 
     FINISH

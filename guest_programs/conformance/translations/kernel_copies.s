@@ -219,7 +219,7 @@ CASE umtx_sleep, "6.14.8 2.1.1", "umtx_sleep asks for what can be written: A and
     OWN_PATH IMG_DATA+PTE_R
     SYSCALL SYS_umtx_sleep, AREA, 1, 0
     REFUSED ERRNO_EFAULT
-    WORD L1, IMG_DATA + PTE_R
+    BITS [L1], ~VPTE_A, IMG_DATA + PTE_R    # it asks for both rights, and may mark as a read does
     WORD L2, E2 + AM
 
 CASE umtx_wakeup, "6.14.8 2.1.2", "umtx_wakeup asks for what can be read: A, or EFAULT"
