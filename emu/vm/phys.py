@@ -67,12 +67,12 @@ class Cache(Protocol):
         """Drop what refers to the physical pages in [first, last)."""
         ...
 
-    def notice_stores(self, pa: int) -> None:
-        """See to it that the CPU notices every store to the physical page at `pa`."""
+    def notice_stores(self, frame: int) -> None:
+        """See to it that the CPU notices every store to the physical page of this number."""
         ...
 
-    def notice_fetches(self, pa: int) -> None:
-        """See to it that the next instruction fetch from the physical page at `pa` faults."""
+    def notice_fetches(self, frame: int) -> None:
+        """See to it that the next instruction fetch from this physical page faults."""
         ...
 
 
@@ -160,20 +160,19 @@ class PhysicalMemory:
             self.stale.code_changed()
         self._free.append(pa)
 
-    def becomes_code(self, pa: int) -> None:
-        """Note that the page at `pa` will be executed."""
-        number = pa >> PAGE_SHIFT
-        if number not in self.code:
-            self.code.add(number)
+    def becomes_code(self, frame: int) -> None:
+        """Note that the page of this number will be executed."""
+        if frame not in self.code:
+            self.code.add(frame)
             for cache in self.caches:
-                cache.notice_stores(pa)
+                cache.notice_stores(frame)
 
-    def becomes_data(self, pa: int) -> None:
-        """Note that the page at `pa`, which can be executed, will be written unnoticed."""
-        self.code.discard(pa >> PAGE_SHIFT)
+    def becomes_data(self, frame: int) -> None:
+        """Note that the page of this number, which can be executed, will be written unnoticed."""
+        self.code.discard(frame)
         self.stale.code_changed()
         for cache in self.caches:
-            cache.notice_fetches(pa)
+            cache.notice_fetches(frame)
 
     def page(self, pa: int) -> memoryview:
         """Return the 4096 bytes of the page at `pa`, writable in place."""

@@ -20,10 +20,6 @@ _V = int(Pte.V)
 _RW = int(Pte.RW)
 _NX = int(Pte.NX)
 _EXEC_OK = int(Pte.EXEC_OK)
-_D = int(Pte.D)
-# What vm_fault enters, for whom: some with D.
-_WRITER = int(Pte.V | Pte.RW | Pte.U | Pte.A | Pte.NX)
-_EXECUTABLE = int(Pte.V | Pte.U | Pte.A | Pte.EXEC_OK)
 _TABLE = int(Pte.V | Pte.RW | Pte.U)  # permissions are decided by the last level alone
 
 _TABLE_SHIFT = 21  # what one page table spans
@@ -32,6 +28,7 @@ _SLOT_MASK = PTES_PER_PAGE - 1
 _WITHOUT_RW = bytes(byte & ~_RW for byte in range(256))
 _NO_ENTRIES = memoryview(bytes(PAGE_SIZE)).cast("Q")
 _KERNEL_SLOT = PTES_PER_PAGE - 1
+_MANY = 64  # addresses of one frame, among which those that are gone are looked for
 
 View = tuple[memoryview, int]
 """The 4096 bytes of a page in host memory, and its page number."""
@@ -42,14 +39,17 @@ class Pmap:
 
     __slots__ = (
         "__weakref__",
+        "_fetchers",
         "_generation",
         "_levels",
+        "_more_writers",
         "_phys",
         "_tables",
         "_words",
         "cr3",
         "readable",
         "writable",
+        "writers",
     )
 
     def __init__(self, phys: PhysicalMemory) -> None:
@@ -61,6 +61,13 @@ class Pmap:
         self._levels: tuple[dict[int, int], dict[int, int], dict[int, int]] = ({}, {}, {})
         self._tables = self._levels[2]
         self._generation = 0
+        self.writers: dict[int, int] = {}
+        """Frame number → the number of a page that was entered writable for it, and may still be.
+
+        Whoever enters another one for that frame tells note_writer().
+        """
+        self._more_writers: dict[int, set[int]] = {}
+        self._fetchers: dict[int, set[int]] = {}
         self.readable: dict[int, View] = {}
         self.writable: dict[int, View] = {}
         """Pages the kernel has accessed and may access again: page number of the address → page.
@@ -110,41 +117,63 @@ class Pmap:
             return False
         table = self._tables[va >> _TABLE_SHIFT]
         self._words[(table >> 3) + (va >> PAGE_SHIFT & _SLOT_MASK)] = pte & ~_NX
-        self._phys.becomes_code(pte & PTE_FRAME)
+        frame = (pte & PTE_FRAME) >> PAGE_SHIFT
+        self.note_fetcher(va >> PAGE_SHIFT, frame)
+        self._phys.becomes_code(frame)
         return True
 
-    def executes(self, va: int, pa: int) -> bool:
-        """Can the page at `va` be executed without a fault, and is it the physical one at `pa`?"""
-        return self.lookup(va) & (PTE_FRAME | _NX | _V) == pa | _V
+    def executes(self, page: int, frame: int) -> bool:
+        """Does page number `page` show `frame`, and can it be executed without a fault?"""
+        return self._shows(page, frame) and not self.lookup(page << PAGE_SHIFT) & _NX
 
-    def notice_stores(self, pa: int) -> None:
-        """Make what can write to the physical page at `pa` executable, or drop it."""
-        for written in (0, _D):
-            for _, slot in self._find(pa | _WRITER | written | _EXEC_OK):
-                self._words[slot] &= ~_NX
-            for number, slot in self._find(pa | _WRITER | written):
-                self._words[slot] = 0
-                self.writable.pop(number, None)
-                self.readable.pop(number, None)
+    def note_writer(self, page: int, frame: int) -> None:
+        """Note that page number `page` can write to `frame`, and is not the first that can."""
+        first = self.writers[frame]
+        if not self._shows(first, frame):
+            self.writers[frame] = page
+            return
+        more = self._more_writers.setdefault(frame, set())
+        more.add(page)
+        if len(more) >= _MANY and not len(more) & len(more) - 1:
+            more.intersection_update([page for page in more if self._shows(page, frame)])
 
-    def notice_fetches(self, pa: int) -> None:
-        """Make NX what can execute the physical page at `pa`."""
-        for rights in (0, _RW, _D, _RW | _D):
-            for _, slot in self._find(pa | _EXECUTABLE | rights):
-                self._words[slot] |= _NX
+    def note_fetcher(self, page: int, frame: int) -> None:
+        """Note that page number `page` can execute `frame`."""
+        self._fetchers.setdefault(frame, set()).add(page)
 
-    def _find(self, pte: int) -> Iterator[tuple[int, int]]:
-        """Yield page number and slot of every entry that is `pte`, which is then changed."""
-        memory, wanted = self._phys.bytes, pte.to_bytes(8, "little")
-        for key, table in self._tables.items():
-            entries = bytes(memory[table : table + PAGE_SIZE])
-            at = entries.find(wanted)
-            while at >= 0:
-                if at % 8 == 0:
+    def notice_stores(self, frame: int) -> None:
+        """Make what can write to `frame` executable, or drop it."""
+        first = self.writers.get(frame)
+        if first is None:
+            return
+        for page in (first, *self._more_writers.get(frame, ())):
+            if self._shows(page, frame):
+                slot = self._slot(page)
+                pte = self._words[slot]
+                if pte & _RW and pte & _NX:
+                    if pte & _EXEC_OK:
+                        self._words[slot] = pte & ~_NX
+                        self.note_fetcher(page, frame)
+                    else:
+                        self._words[slot] = 0
+                        self.readable.pop(page, None)
+                        self.writable.pop(page, None)
                     self._phys.stale.translations()
-                    number = (key << _TABLE_SHIFT - PAGE_SHIFT) + at // 8
-                    yield number, (table + at) >> 3
-                at = entries.find(wanted, at + 1)
+
+    def notice_fetches(self, frame: int) -> None:
+        """Make NX what can execute `frame`."""
+        for page in self._fetchers.pop(frame, ()):
+            if self._shows(page, frame):
+                self._words[self._slot(page)] |= _NX
+                self._phys.stale.translations()
+
+    def _shows(self, page: int, frame: int) -> bool:
+        return self.lookup(page << PAGE_SHIFT) & (PTE_FRAME | _V) == frame << PAGE_SHIFT | _V
+
+    def _slot(self, page: int) -> int:
+        """Return where the entry for a page number is, whose table exists."""
+        table = self._tables[page >> _TABLE_SHIFT - PAGE_SHIFT]
+        return (table >> 3) + (page & _SLOT_MASK)
 
     def remove(self, start: int, end: int) -> None:
         """Drop every translation in [start, end), at the cost of the tables that exist there."""
@@ -161,6 +190,13 @@ class Pmap:
                 at = table >> 3
                 self._words[at + first : at + last] = _NO_ENTRIES[: last - first]
             self._phys.stale.translations()
+        if not self._tables:
+            self._forget_users()
+
+    def _forget_users(self) -> None:
+        self.writers.clear()
+        self._more_writers.clear()
+        self._fetchers.clear()
 
     def protect(self, start: int, end: int, *, write: bool, execute: bool) -> None:
         """Take the right to write, or to execute, away from every translation in [start, end)."""
@@ -182,8 +218,9 @@ class Pmap:
                 for slot in range(first >> 3, last >> 3):
                     if pte := self._words[slot]:
                         self._words[slot] = pte & ~_EXEC_OK | _NX
-                        if pte & _RW and (pte & PTE_FRAME) >> PAGE_SHIFT in self._phys.code:
-                            self._phys.becomes_data(pte & PTE_FRAME)
+                        frame = (pte & PTE_FRAME) >> PAGE_SHIFT
+                        if pte & _RW and frame in self._phys.code:
+                            self._phys.becomes_data(frame)
             self._phys.stale.translations()
 
     def forget(self, first: int, last: int) -> None:
@@ -208,6 +245,7 @@ class Pmap:
         self._words[root : root + _KERNEL_SLOT] = _NO_ENTRIES[:_KERNEL_SLOT]
         self.readable.clear()
         self.writable.clear()
+        self._forget_users()
         self._generation += 1
         self._phys.stale.translations()
 

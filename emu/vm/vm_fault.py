@@ -16,7 +16,6 @@ _ENTERED = int(Pte.V | Pte.U | Pte.A | Pte.NX)
 _WRITABLE = int(Pte.RW)
 _DIRTY = int(Pte.D)
 _EXEC_OK = int(Pte.EXEC_OK)
-_NX = int(Pte.NX)
 _SLOT_MASK = PTES_PER_PAGE - 1
 
 
@@ -50,18 +49,22 @@ def vm_fault(
         pte |= _DIRTY
     if rights & _EXEC or not abi.execute_checked:
         pte |= _EXEC_OK
-        if access == _EXEC:
-            pte &= ~_NX
-            phys.becomes_code(pa)
     if rights & _WRITE:
         pte |= _WRITABLE
-        if pa >> PAGE_SHIFT in phys.code and pte & _NX:
-            # The engine would not see that code is written.
-            if pte & _EXEC_OK and pmap.executes(va, pa):
-                pte &= ~_NX
+        frame, page = pa >> PAGE_SHIFT, va >> PAGE_SHIFT
+        if frame in phys.code and access != _EXEC:
+            # The engine notices that code is written where it can be executed, and only there.
+            if pte & _EXEC_OK and pmap.executes(page, frame):
+                access = _EXEC
             else:
-                phys.becomes_data(pa)
-    pmap.enter(va, pte)
+                phys.becomes_data(frame)
+        pmap.enter(va, pte)
+        if pmap.writers.setdefault(frame, page) != page:
+            pmap.note_writer(page, frame)
+    else:
+        pmap.enter(va, pte)
+    if access == _EXEC:
+        pmap.allow_execute(va)
 
 
 def _walk(
