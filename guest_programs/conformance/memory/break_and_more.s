@@ -119,6 +119,8 @@ CASE msync, "6.10.7", "msync: ASYNC with INVALIDATE is EINVAL, each alone is not
     EQUAL rax, 0
     SYSCALL SYS_msync, RAM, IMG_SIZE, MS_ASYNC
     OK
+    SYSCALL SYS_msync, RAM, IMG_SIZE, MS_INVALIDATE
+    OK
     WORD RAM + IMG_DATA, 0x41
 
 CASE msync_unmapped, "6.10.7", "msync of memory that is not mapped is EINVAL, as is a range that wraps"
