@@ -229,6 +229,92 @@ def test_a_page_that_may_not_execute_stays_so(phys: PhysicalMemory, pmap: Pmap) 
     assert phys.code == set()
 
 
+# Stores to pages that hold code
+
+
+WRITTEN = WRITE | int(Pte.A)
+
+
+def enter_writer(pmap: Pmap, va: int, pte: int) -> None:
+    pmap.enter(va, pte)
+    frame = (pte & PTE_FRAME) >> 12
+    if pmap.writers.setdefault(frame, va >> 12) != va >> 12:
+        pmap.note_writer(va >> 12, frame)
+
+
+def test_what_can_write_to_code_can_execute_it(phys: PhysicalMemory, pmap: Pmap) -> None:
+    other = Pmap(phys)
+    enter_writer(pmap, A, 0x6000 | WRITTEN | EXEC_OK)
+    enter_writer(other, B, 0x6000 | WRITTEN | EXEC_OK | int(Pte.D))
+    enter_writer(other, B + PAGE_SIZE, 0x6000 | WRITTEN | EXEC_OK)
+    enter_writer(other, C, 0x7000 | WRITTEN | EXEC_OK)
+    other.enter(A, 0x6000 | READ | EXEC_OK)
+    phys.stale.clear()
+    assert pmap.allow_execute(A)
+    assert pmap.lookup(A) == 0x6000 | WRITTEN & ~NX | EXEC_OK
+    assert other.lookup(B) == 0x6000 | WRITTEN & ~NX | EXEC_OK | int(Pte.D)
+    assert other.lookup(B + PAGE_SIZE) == 0x6000 | WRITTEN & ~NX | EXEC_OK
+    assert other.lookup(C) == 0x7000 | WRITTEN | EXEC_OK
+    assert other.lookup(A) == 0x6000 | READ | EXEC_OK
+    assert phys.stale.tlb and not phys.stale.all_code
+
+
+def test_what_can_write_to_code_and_must_not_execute_it_is_dropped(
+    phys: PhysicalMemory, pmap: Pmap
+) -> None:
+    other = Pmap(phys)
+    enter_writer(other, B, 0x6000 | WRITTEN)
+    other.writable[B >> 12] = phys.page(0x6000), 6
+    pmap.enter(A, 0x6000 | READ | EXEC_OK)
+    assert pmap.allow_execute(A)
+    assert other.lookup(B) == 0
+    assert other.writable == {}
+
+
+def test_many_addresses_of_one_frame_are_noticed_and_those_that_are_gone_forgotten(
+    phys: PhysicalMemory, pmap: Pmap
+) -> None:
+    enter_writer(pmap, A, 0x6000 | WRITTEN | EXEC_OK)
+    for page in range(1000):
+        at = B + page * PAGE_SIZE
+        enter_writer(pmap, at, 0x6000 | WRITTEN | EXEC_OK)
+        if page % 100:
+            pmap.remove(at, at + PAGE_SIZE)
+    assert len(pmap._more_writers[6]) < 200
+    phys.becomes_code(6)
+    left = [pmap.lookup(B + page * PAGE_SIZE) for page in range(0, 1000, 100)]
+    assert left == [0x6000 | WRITTEN & ~NX | EXEC_OK] * 10
+    pmap.remove(0, 1 << 47)
+    assert not pmap.writers and not pmap._more_writers
+
+
+def test_a_page_that_becomes_data_faults_at_its_next_fetch(
+    phys: PhysicalMemory, pmap: Pmap
+) -> None:
+    entries = [0x6000 | WRITTEN & ~rights | EXEC_OK for rights in (0, int(Pte.RW))]
+    for va, pte in zip((A, B), entries, strict=True):
+        pmap.enter(va, pte)
+        pmap.allow_execute(va)
+    pmap.enter(C, 0x7000 | READ & ~NX | EXEC_OK)
+    phys.stale.clear()
+    phys.becomes_data(6)
+    assert [pmap.lookup(A), pmap.lookup(B)] == entries
+    assert pmap.lookup(C) == 0x7000 | READ & ~NX | EXEC_OK
+    assert phys.code == set()
+    assert phys.stale.tlb and phys.stale.all_code
+    assert pmap.allow_execute(B)
+
+
+def test_code_that_keeps_the_right_to_be_written_alone_is_data(
+    phys: PhysicalMemory, pmap: Pmap
+) -> None:
+    pmap.enter(A, 0x6000 | WRITTEN | EXEC_OK)
+    pmap.allow_execute(A)
+    pmap.protect(A, B, write=True, execute=False)
+    assert pmap.lookup(A) == 0x6000 | WRITTEN
+    assert phys.code == set() and phys.stale.all_code
+
+
 # The kernel's own views of pages
 
 
