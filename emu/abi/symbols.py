@@ -159,6 +159,7 @@ def _symbols(abi: AbiVersion) -> Iterator[tuple[str, int]]:
     yield "USER_CS32", USER_CS32
     yield "USER_SS", USER_SS
     yield "USER_MAX", abi.user_max
+    yield "ABI", int(abi.name)
     yield "PAGE_SIZE", PAGE_SIZE
     yield "PAGE_SHIFT", PAGE_SHIFT
 
