@@ -1,0 +1,227 @@
+# The registers after a system call.
+
+.include "../threads.inc"
+
+P = 0x0101010101010101                  # times a number of its own for each register
+
+# FILL: a pattern for every register but rsp.
+.macro FILL
+    .irp n, 8, 9, 10, 11, 12, 13, 14, 15
+    mov r\n, P*\n
+    .endr
+    mov rcx, P*1
+    mov rdx, P*2
+    mov rbx, P*3
+    mov rbp, P*5
+    mov rsi, P*6
+    mov rdi, P*7
+.endm
+
+# KEPT: the general registers, but for RAX and what a version clobbers, have FILL's patterns.
+.macro KEPT
+    mov [seen_r10], r10
+    mov [seen_r11], r11
+    .irp n, 12, 13, 14, 15
+    EQUAL r\n, P*\n
+    .endr
+    .if ABI != 2014
+    EQUAL r8, P*8
+    EQUAL r9, P*9
+    .endif
+    EQUAL rdx, P*2
+    EQUAL rbx, P*3
+    EQUAL rbp, P*5
+    EQUAL rsi, P*6
+    EQUAL rdi, P*7
+.endm
+
+# CALL number: make a call with FILL's patterns in the registers.
+.macro CALL number
+    FILL
+    mov eax, \number
+    syscall
+.endm
+
+# FLAGS_AFTER number, flags: flags as they are after a call that was made with these.  They are
+# in r12.
+.macro FLAGS_AFTER number, flags
+    mov rdi, 59
+    mov eax, \number
+    mov r12, (\flags) | PSL_USER
+    push r12
+    popfq
+    syscall
+    pushfq
+    pop r12
+    cld
+    push PSL_USER                       # nothing of it is left for those behind
+    popfq
+.endm
+
+CASE preserved, "1.4.3", "Success preserves RBX RBP RSI RDI RDX R12 to R15, and R8 R9 but in 2014"
+    CALL SYS_getpid
+    KEPT
+
+CASE preserved_by_failure, "1.4.3", "Failure preserves the same registers"
+    CALL SYS_close
+    KEPT
+    EQUAL rax, ERRNO_EBADF
+
+CASE preserved_by_sleep, "1.4.3", "A call that sleeps preserves the same registers"
+    FILL
+    mov rdi, a_moment
+    xor esi, esi
+    mov eax, SYS_nanosleep
+    syscall
+    OK
+    EQUAL rdi, a_moment
+    EQUAL rsi, 0
+    mov rdi, P*7
+    mov rsi, P*6
+    KEPT
+
+CASE stack_pointer, "1.4.3", "RSP is preserved"
+    mov r12, rsp
+    mov rsp, 0x1234567812345678
+    mov eax, SYS_getpid
+    syscall
+    mov r13, rsp
+    mov rsp, r12
+    EQUAL r13, 0x1234567812345678
+
+    .if ABI == 2011
+CASE rcx, "1.4.1 9.10", "RCX is the caller's R10 after success"
+    CALL SYS_getpid
+    EQUAL rcx, P*10
+
+CASE rcx_after_failure, "1.4.1 9.10", "RCX is the caller's R10 after failure"
+    CALL SYS_close
+    EQUAL rcx, P*10
+    .else
+CASE rcx, "1.4.2 9.10", "RCX is the address behind SYSCALL after success"
+    CALL SYS_getpid
+behind_success:
+    EQUAL rcx, behind_success
+
+CASE rcx_after_failure, "1.4.2 9.10", "RCX is the address behind SYSCALL after failure"
+    CALL SYS_close
+behind_failure:
+    EQUAL rcx, behind_failure
+
+CASE rcx_after_sleep, "1.4.2 9.10", "RCX is the address behind SYSCALL after a sleep"
+    SYSCALL SYS_nanosleep, a_moment, 0
+behind_sleep:
+    EQUAL rcx, behind_sleep
+
+    .irp flag, Z, D, NT
+CASE r11_\flag, "1.4.2 9.10", "R11 is the flags after the call, \flag among them"
+    FLAGS_AFTER SYS_getpid, PSL_\flag
+    EQUAL r11, PSL_\flag + PSL_USER
+    .endr
+
+CASE r11_after_failure, "1.4.2 9.10", "R11 has the carry of a failure"
+    mov rdi, 59
+    mov eax, SYS_close
+    syscall
+    BITS r11, PSL_C, PSL_C
+    .endif
+
+    .if ABI == 2020
+CASE r10, "1.4.5 9.10", "R10 is 0 after the call"
+    CALL SYS_getpid
+    KEPT
+    WORD seen_r10, 0
+    .endif
+
+    # A signal that comes as the call ends: its handler's sigreturn brings back the whole frame.
+CASE whole_after_signal, "1.4.6 9.10", "RCX is the caller's R10 after a call that a signal ends, in every version"
+    HANDLE SIGUSR1, handler
+    SYSCALL SYS_getpid
+    mov [pid], rax
+    FILL
+    mov rdi, [pid]
+    mov esi, SIGUSR1
+    mov eax, SYS_kill
+    syscall
+    OK
+    EQUAL rcx, P*10
+    EQUAL r8, P*8
+    EQUAL r9, P*9
+    EQUAL r12, P*12
+    EQUAL rsi, SIGUSR1
+    EQUAL rdx, P*2
+    EQUAL [handled], 1
+
+    .irp flag, PF, AF, Z, N, V, D, NT, ID, AC
+CASE flag_\flag, "1.4.4", "Success leaves \flag set that was set"
+    FLAGS_AFTER SYS_getpid, PSL_\flag
+    EQUAL r12, PSL_\flag + PSL_USER
+    .endr
+
+CASE flags_after_failure, "1.4.4 1.3.2", "Failure sets carry and no other flag"
+    FLAGS_AFTER SYS_close, 0
+    EQUAL r12, PSL_C + PSL_USER
+
+CASE all_flags_after_failure, "1.4.4 1.3.2", "Failure clears no flag"
+    FLAGS_AFTER SYS_close, PSL_PF + PSL_AF + PSL_Z + PSL_N + PSL_V + PSL_D + PSL_NT + PSL_ID
+    EQUAL r12, PSL_C + PSL_PF + PSL_AF + PSL_Z + PSL_N + PSL_V + PSL_D + PSL_NT + PSL_ID + PSL_USER
+
+CASE all_flags_after_success, "1.4.4 1.3.1", "Success clears carry and no other flag"
+    FLAGS_AFTER SYS_getpid, PSL_C + PSL_PF + PSL_AF + PSL_Z + PSL_N + PSL_V + PSL_D + PSL_NT + PSL_ID
+    EQUAL r12, PSL_PF + PSL_AF + PSL_Z + PSL_N + PSL_V + PSL_D + PSL_NT + PSL_ID + PSL_USER
+
+CASE sse_registers, "1.4.7", "XMM0 to XMM15 and MXCSR are preserved"
+    .irp n, 0, 1, 7, 8, 15
+    mov rax, P*(\n + 1)
+    movq xmm\n, rax
+    .endr
+    mov dword ptr [control], 0x5f80     # round up
+    ldmxcsr [control]
+    SYSCALL SYS_nanosleep, a_moment, 0
+    stmxcsr [control]
+    mov dword ptr [control + 4], 0x1f80
+    ldmxcsr [control + 4]
+    .irp n, 0, 1, 7, 8, 15
+    movq rax, xmm\n
+    EQUAL rax, P*(\n + 1)
+    .endr
+    WORD32 control, 0x5f80
+
+CASE x87_registers, "1.4.7", "The x87 stack and control word are preserved"
+    fninit
+    fldpi
+    fld1
+    mov word ptr [control], 0x0f7f      # round towards 0
+    fldcw [control]
+    SYSCALL SYS_nanosleep, a_moment, 0
+    mov qword ptr [control], 0
+    fnstcw [control]
+    fadd st(0), st(1)
+    fistp qword ptr [result]            # 4.14
+    fistp qword ptr [result + 8]
+    fninit
+    WORD control, 0x0f7f
+    WORD result, 4
+    WORD result + 8, 3
+
+    FINISH
+
+handler:
+    inc qword ptr [handled]
+    ret
+
+    .balign 8
+handled:
+    .quad 0
+pid:
+    .quad 0
+seen_r10:
+    .quad 0
+seen_r11:
+    .quad 0
+control:
+    .quad 0
+result:
+    .quad 0, 0
+a_moment:
+    .quad 0, 1000
