@@ -19,8 +19,6 @@ P = 0x0101010101010101                  # times a number of its own for each reg
 
 # KEPT: the general registers, but for RAX and what a version clobbers, have FILL's patterns.
 .macro KEPT
-    mov [seen_r10], r10
-    mov [seen_r11], r11
     .irp n, 12, 13, 14, 15
     EQUAL r\n, P*\n
     .endr
@@ -40,6 +38,34 @@ P = 0x0101010101010101                  # times a number of its own for each reg
     FILL
     mov eax, \number
     syscall
+.endm
+
+# FAST number, flags: make a call with FILL's patterns and these flags until it has returned the
+# fast way: with what is behind it in RCX.  An interrupt that waits makes the return slow, and a
+# fault in the kernel does: then RCX is R10.
+.macro FAST number, flags=PSL_USER
+    mov dword ptr [tries], 1000
+.Lagain\@:
+    FILL
+    mov eax, \number
+    push \flags
+    popfq
+    syscall
+.Lbehind\@:
+    mov [seen_rax], rax
+    mov [seen_rcx], rcx
+    mov [seen_r10], r10
+    mov [seen_r11], r11
+    push PSL_USER
+    popfq
+    mov rax, .Lbehind\@
+    cmp rax, [seen_rcx]
+    je .Lfast\@
+    EQUAL [seen_rcx], P*10
+    dec dword ptr [tries]
+    jnz .Lagain\@
+    NEVER
+.Lfast\@:
 .endm
 
 # FLAGS_AFTER number, flags: flags as they are after a call that was made with these.  They are
@@ -99,39 +125,61 @@ CASE rcx_after_failure, "1.4.1 9.10", "RCX is the caller's R10 after failure"
     EQUAL rcx, P*10
     .else
 CASE rcx, "1.4.2 9.10", "RCX is the address behind SYSCALL after success"
-    CALL SYS_getpid
-behind_success:
-    EQUAL rcx, behind_success
+    FAST SYS_getpid
 
 CASE rcx_after_failure, "1.4.2 9.10", "RCX is the address behind SYSCALL after failure"
-    CALL SYS_close
-behind_failure:
-    EQUAL rcx, behind_failure
+    FAST SYS_close
+    EQUAL [seen_rax], ERRNO_EBADF
 
-CASE rcx_after_sleep, "1.4.2 9.10", "RCX is the address behind SYSCALL after a sleep"
-    SYSCALL SYS_nanosleep, a_moment, 0
-behind_sleep:
-    EQUAL rcx, behind_sleep
-
-    .irp flag, Z, D, NT
+    .irp flag, Z, D, NT, V
 CASE r11_\flag, "1.4.2 9.10", "R11 is the flags after the call, \flag among them"
-    FLAGS_AFTER SYS_getpid, PSL_\flag
-    EQUAL r11, PSL_\flag + PSL_USER
+    FAST SYS_getpid, PSL_\flag + PSL_USER
+    EQUAL [seen_r11], PSL_\flag + PSL_USER
     .endr
 
 CASE r11_after_failure, "1.4.2 9.10", "R11 has the carry of a failure"
-    mov rdi, 59
-    mov eax, SYS_close
-    syscall
-    BITS r11, PSL_C, PSL_C
+    FAST SYS_close
+    EQUAL [seen_r11], PSL_C + PSL_USER
     .endif
 
     .if ABI == 2020
-CASE r10, "1.4.5 9.10", "R10 is 0 after the call"
-    CALL SYS_getpid
-    KEPT
-    WORD seen_r10, 0
+CASE r10, "1.4.5 9.10", "R10 is 0 after a fast return"
+    FAST SYS_getpid
+    EQUAL [seen_r10], 0
     .endif
+
+CASE whole_after_tls, "1.4.6 9.10", "RCX is the caller's R10 after set_tls_area, in every version"
+    FILL
+    mov edi, 1
+    mov rsi, no_tls
+    mov edx, 16
+    mov eax, SYS_set_tls_area
+    syscall
+    OK
+    EQUAL rcx, P*10
+    EQUAL r8, P*8
+    EQUAL r9, P*9
+    EQUAL r12, P*12
+
+CASE whole_in_a_child, "1.4.6", "RCX is the caller's R10 in the child of a fork, in every version"
+    CALL SYS_fork
+    test rax, rax
+    jz child
+    SYSCALL SYS_wait4, rax, result, 0, 0
+    OK
+    WORD32 result, 0
+
+CASE whole_in_an_lwp, "1.4.6 2.1.3", "RCX is the creator's R10 in a new LWP, in every version"
+    mov dword ptr [done], 0
+    mov qword ptr [lwp_params], lwp
+    add qword ptr [lwp_params + 16], LWP_STACK
+    FILL
+    mov rdi, lwp_params
+    mov eax, SYS_lwp_create
+    syscall
+    OK
+    AWAIT done
+    EQUAL [seen_rcx], P*10
 
     # A signal that comes as the call ends: its handler's sigreturn brings back the whole frame.
 CASE whole_after_signal, "1.4.6 9.10", "RCX is the caller's R10 after a call that a signal ends, in every version"
@@ -206,6 +254,17 @@ CASE x87_registers, "1.4.7", "The x87 stack and control word are preserved"
 
     FINISH
 
+child:
+    EQUAL rcx, P*10
+    EQUAL r12, P*12
+    EQUAL rdi, P*7
+    SYSCALL SYS_exit, 0
+
+lwp:
+    mov [seen_rcx], rcx
+    TELL done
+    END_LWP
+
 handler:
     inc qword ptr [handled]
     ret
@@ -214,6 +273,16 @@ handler:
 handled:
     .quad 0
 pid:
+    .quad 0
+tries:
+    .quad 0
+done:
+    .quad 0
+no_tls:
+    .quad 0, -1
+seen_rax:
+    .quad 0
+seen_rcx:
     .quad 0
 seen_r10:
     .quad 0
