@@ -131,11 +131,15 @@ CASE rcx_after_failure, "1.4.2 9.10", "RCX is the address behind SYSCALL after f
     FAST SYS_close
     EQUAL [seen_rax], ERRNO_EBADF
 
-    .irp flag, Z, D, NT, V
-CASE r11_\flag, "1.4.2 9.10", "R11 is the flags after the call, \flag among them"
+    .macro R11_HAS flag, name
+CASE r11_\name, "1.4.2 9.10", "R11 is the flags after the call, \flag among them"
     FAST SYS_getpid, PSL_\flag + PSL_USER
     EQUAL [seen_r11], PSL_\flag + PSL_USER
-    .endr
+    .endm
+    R11_HAS Z, zero
+    R11_HAS D, direction
+    R11_HAS NT, nested_task
+    R11_HAS V, overflow
 
 CASE r11_after_failure, "1.4.2 9.10", "R11 has the carry of a failure"
     FAST SYS_close
@@ -200,11 +204,20 @@ CASE whole_after_signal, "1.4.6 9.10", "RCX is the caller's R10 after a call tha
     EQUAL rdx, P*2
     EQUAL [handled], 1
 
-    .irp flag, PF, AF, Z, N, V, D, NT, ID, AC
-CASE flag_\flag, "1.4.4", "Success leaves \flag set that was set"
+    .macro KEEPS flag, name
+CASE \name\()_kept, "1.4.4", "Success leaves \flag set that was set"
     FLAGS_AFTER SYS_getpid, PSL_\flag
     EQUAL r12, PSL_\flag + PSL_USER
-    .endr
+    .endm
+    KEEPS PF, parity
+    KEEPS AF, adjust
+    KEEPS Z, zero
+    KEEPS N, sign
+    KEEPS V, overflow
+    KEEPS D, direction
+    KEEPS NT, nested_task
+    KEEPS ID, identification
+    KEEPS AC, alignment_check
 
 CASE flags_after_failure, "1.4.4 1.3.2", "Failure sets carry and no other flag"
     FLAGS_AFTER SYS_close, 0

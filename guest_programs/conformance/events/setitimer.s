@@ -151,8 +151,8 @@ CASE \name\()_busy, "2.5", "After CPU time ITIMER_\which is \signal, once"
     CPU_TIME virtual, VIRTUAL, SIGVTALRM
     CPU_TIME profiling, PROF, SIGPROF
 
-    .irp which, REAL, VIRTUAL, PROF
-CASE child_\which, "2.5 6.15.1", "A child inherits no timer: ITIMER_\which"
+    .macro NOT_INHERITED name, which
+CASE child_of_\name, "2.5 6.15.1", "A child inherits no timer: ITIMER_\which"
     NO_TIMERS
     SYSCALL SYS_setitimer, ITIMER_\which, hour, 0
     OK
@@ -164,7 +164,10 @@ CASE child_\which, "2.5 6.15.1", "A child inherits no timer: ITIMER_\which"
     SYSCALL SYS_wait4, rax, left, 0, 0
     OK
     WORD32 left, 0
-    .endr
+    .endm
+    NOT_INHERITED real, REAL
+    NOT_INHERITED virtual, VIRTUAL
+    NOT_INHERITED profiling, PROF
 
     FINISH
 

@@ -3,8 +3,8 @@
 .include "../processes.inc"
 .include "../signal.inc"
 
-    .macro ENDS name, number, rules="3.2.7"
-CASE \name, \rules, "Signal \number, SIG\name, ends the process"
+    .macro ENDS name, number
+CASE \name, "3.2.7", "Signal \number ends the process"
     mov qword ptr [which], \number
     FORK raises
     SYSCALL SYS_wait4, r15, child_status, 0, 0
@@ -18,34 +18,34 @@ CASE \name, "3.2.7", "Signal \number is ignored"
     ENDED 77 << 8
     .endm
 
-    ENDS HUP, 1
-    ENDS INT, 2
-    ENDS QUIT, 3
-    ENDS ILL, 4
-    ENDS TRAP, 5
-    ENDS ABRT, 6
-    ENDS EMT, 7
-    ENDS FPE, 8
-    ENDS KILL, 9
-    ENDS BUS, 10
-    ENDS SEGV, 11
-    ENDS SYS, 12
-    ENDS PIPE, 13
-    ENDS ALRM, 14
-    ENDS TERM, 15
-    ENDS XCPU, 24
-    ENDS XFSZ, 25
-    ENDS VTALRM, 26
-    ENDS PROF, 27
-    ENDS USR1, 30
-    ENDS USR2, 31
-    IS_IGNORED URG, 16
-    IS_IGNORED CONT, 19
-    IS_IGNORED CHLD, 20
-    IS_IGNORED IO, 23
-    IS_IGNORED WINCH, 28
-    IS_IGNORED INFO, 29
-    IS_IGNORED THR, 32
+    ENDS hup, 1
+    ENDS int, 2
+    ENDS quit, 3
+    ENDS ill, 4
+    ENDS trap, 5
+    ENDS abrt, 6
+    ENDS emt, 7
+    ENDS fpe, 8
+    ENDS kill, 9
+    ENDS bus, 10
+    ENDS segv, 11
+    ENDS sys, 12
+    ENDS pipe, 13
+    ENDS alrm, 14
+    ENDS term, 15
+    ENDS xcpu, 24
+    ENDS xfsz, 25
+    ENDS vtalrm, 26
+    ENDS prof, 27
+    ENDS usr1, 30
+    ENDS usr2, 31
+    IS_IGNORED urg, 16
+    IS_IGNORED cont, 19
+    IS_IGNORED chld, 20
+    IS_IGNORED io, 23
+    IS_IGNORED winch, 28
+    IS_IGNORED info, 29
+    IS_IGNORED thr, 32
     .irp number, 35, 47, 63
     IS_IGNORED no_name_\number, \number
     .endr
