@@ -39,7 +39,7 @@ CASE others_done, "2.1.7", "A change behind one that was refused has been made"
     KQUEUE
     SYSCALL SYS_kevent, r12, changes, 4, events, 8, 0
     OK
-    EVENTS 1, 0
+    EVENTS 1
     EVENT events, 1, EVFILT_TIMER, EV_ADD | EV_CLEAR, 0, 1, 0
 
 CASE many_changes, "2.1.7", "There may be more changes than the kernel takes at a time"
@@ -53,7 +53,7 @@ CASE many_changes, "2.1.7", "There may be more changes than the kernel takes at 
 CASE kernel_flags, "2.1.7", "EV_ERROR and EV_EOF are not the caller's to set"
     KQUEUE
     CHANGE liar
-    EVENTS 1, 0
+    EVENTS 1
     EVENT events, 2, EVFILT_TIMER, EV_ADD | EV_ONESHOT | EV_CLEAR, 0, 1, 0
 
 CASE no_room, "2.1.7", "Without room for events there is no wait"

@@ -40,7 +40,7 @@ CASE woken, "2.1.12", "The first event in the inner kqueue ends a wait for the o
     NESTED
     SYSCALL SYS_kevent, r13, timers, 1, 0, 0, 0
     OK
-    EVENTS 1, 0
+    EVENTS 1
     EVENT events, r13, EVFILT_READ, EV_ADD, 0, 1, 0
 
 CASE outer_counts, "2.1.12", "The outer kqueue then has one event itself"

@@ -137,7 +137,7 @@ CASE woken, "2.1.9 2.1.7", "kevent waits for an event, and an arrival ends the w
     OK
     test rax, rax
     jz writes_later
-    EVENTS 2, 0
+    EVENTS 2
     SYSCALL SYS_wait4, -1, events, 0, 0
 
 CASE no_owner, "2.1.6", "FIOSETOWN of a process that is not there is ESRCH"

@@ -18,7 +18,7 @@ TRACKED = EV_ADD | EV_CLEAR | EV_ENABLE
 # ZOMBIE: the child r15 has ended, and nobody has waited for it.
 .macro ZOMBIE
     WATCH ends, r15
-    EVENTS 1, 0
+    EVENTS 1
 .endm
 
 # REAPED: the child r15 ends, and has been waited for.
@@ -48,7 +48,7 @@ CASE exit, "2.1.10", "NOTE_EXIT: the process has ended, with its wait status, an
     WATCH ends, r15
     EVENTS 0, now
     call release
-    EVENTS 1, 0
+    EVENTS 1
     EVENT events, r15, EVFILT_PROC, ENDED_FLAGS, NOTE_EXIT, 0x700, 0
     EVENTS 0, now
     REAPED
@@ -58,7 +58,7 @@ CASE killed, "2.1.10", "NOTE_EXIT tells of a signal as wait4 does"
     WATCH ends, r15
     SYSCALL SYS_kill, r15, SIGKILL
     OK
-    EVENTS 1, 0
+    EVENTS 1
     EVENT events, r15, EVFILT_PROC, ENDED_FLAGS, NOTE_EXIT, SIGKILL, 0
     REAPED
 
@@ -67,7 +67,7 @@ CASE exec, "2.1.10", "NOTE_EXEC: the process has become another program"
     WATCH executes, r15
     EVENTS 0, now
     call release
-    EVENTS 1, 0
+    EVENTS 1
     EVENT events, r15, EVFILT_PROC, ALWAYS, NOTE_EXEC, 0, 0
     SYSCALL SYS_kill, r15, SIGKILL
     REAPED
@@ -78,7 +78,7 @@ CASE tracked, "2.1.10", "NOTE_TRACK: the child is watched as well, and says who 
     EVENTS 2, now
     EVENT events, r15, EVFILT_PROC, TRACKED, NOTE_CHILD, [pid], 9
     EVENT events+32, [pid], EVFILT_PROC, ALWAYS, NOTE_FORK, 0, 9
-    EVENTS 1, 0
+    EVENTS 1
     EVENT events, r15, EVFILT_PROC, ENDED_FLAGS | EV_ENABLE, NOTE_EXIT, 0x700, 9
     EVENTS 0, now
     REAPED

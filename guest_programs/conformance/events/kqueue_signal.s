@@ -22,7 +22,7 @@ CASE counted, "2.1.11", "An ignored signal is counted, and told with its count"
     WATCH usr1
     RAISE SIGUSR1
     RAISE SIGUSR1
-    EVENTS 1, 0
+    EVENTS 1
     EVENT events, SIGUSR1, EVFILT_SIGNAL, FLAGS, 0, 2, 7
 
 CASE counted_anew, "2.1.11", "What has been told starts again at 0"

@@ -64,7 +64,7 @@ CASE let_through, "2.2", "A signal that waits and that its mask lets through is 
     FRESH
     MASK SIG_BLOCK, SIGALRM
     RAISE SIGALRM
-    SYSCALL SYS_pselect, 41, reads, 0, 0, 0, none
+    SYSCALL SYS_pselect, 41, reads, 0, 0, s10, none
     REFUSED ERRNO_EINTR
     EQUAL [caught], 1
 
@@ -72,7 +72,7 @@ CASE comes_meanwhile, "2.2", "A signal that comes while it waits is taken: EINTR
     FRESH
     MASK SIG_BLOCK, SIGALRM
     ALARM
-    SYSCALL SYS_pselect, 41, reads, 0, 0, 0, none
+    SYSCALL SYS_pselect, 41, reads, 0, 0, s10, none
     REFUSED ERRNO_EINTR
     EQUAL [caught], 1
 
@@ -80,7 +80,7 @@ CASE old_mask, "2.2", "After that the old mask is back, and the sets are as they
     FRESH
     MASK SIG_BLOCK, SIGALRM
     RAISE SIGALRM
-    SYSCALL SYS_pselect, 41, reads, 0, 0, 0, none
+    SYSCALL SYS_pselect, 41, reads, 0, 0, s10, none
     REFUSED ERRNO_EINTR
     MASK_IS MASKED
     WORD reads, READS
@@ -90,7 +90,7 @@ CASE in_the_handler, "2.2 7.9.4", "In the handler the mask is that of pselect, a
     MASK SIG_BLOCK, SIGALRM
     MASK SIG_BLOCK, SIGUSR1
     RAISE SIGALRM
-    SYSCALL SYS_pselect, 41, reads, 0, 0, 0, usr2
+    SYSCALL SYS_pselect, 41, reads, 0, 0, s10, usr2
     REFUSED ERRNO_EINTR
     WORD seen_mask, 1 << (SIGUSR2 - 1) | MASKED
 
@@ -98,7 +98,7 @@ CASE ready_at_once, "2.2", "If something is ready no signal is taken, though its
     FRESH
     MASK SIG_BLOCK, SIGALRM
     RAISE SIGALRM
-    SYSCALL SYS_pselect, 42, 0, writes, 0, 0, none
+    SYSCALL SYS_pselect, 42, 0, writes, 0, s10, none
     OK
     EQUAL rax, 1
     EQUAL [caught], 0
@@ -169,5 +169,7 @@ never:
     .quad 0, 0, 0, 0
 ms50:
     .quad 0, 50000000
+s10:
+    .quad 10, 0
 ns:
     .quad 0, 1

@@ -55,6 +55,7 @@ CASE pids, "2.8", "A child has a pid of its own, its parent's pid and group"
     EQUAL rcx, rax
 
 CASE nobody_left, "2.3", "Without children wait4 is ECHILD"
+    CHILDLESS
     SYSCALL SYS_wait4, -1, child_status, 0, 0
     REFUSED ERRNO_ECHILD
 

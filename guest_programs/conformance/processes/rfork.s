@@ -81,6 +81,7 @@ CASE handlers_shared, "2.8", "RFSIGSHARE shares signal handlers"
     WORD old_action, 0x1234
 
 CASE of_init, "2.8", "A child of RFNOWAIT is the child of process 1"
+    CHILDLESS
     SYSCALL SYS_rfork, RFPROC + RFFDG + RFNOWAIT
     OK
     test rax, rax

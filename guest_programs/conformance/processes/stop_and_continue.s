@@ -20,12 +20,14 @@ STOPPED = 0x7f                          # with the signal above it
 .endm
 
 CASE stopped, "3.2.5", "SIGSTOP stops a process until SIGCONT"
+    CHILDLESS
     FORK stops_itself
     STOPS SIGSTOP
     SEND SIGCONT
     ENDED 7 << 8
 
 CASE stopped_from_outside, "3.2.5", "A process in a loop, and one that sleeps, can be stopped and ended"
+    CHILDLESS
     .irp kind, loops, sleeps
     FORK \kind
     SEND SIGSTOP
@@ -36,6 +38,7 @@ CASE stopped_from_outside, "3.2.5", "A process in a loop, and one that sleeps, c
     .endr
 
 CASE terminal_stop, "3.2.5 3.2.7", "SIGTSTP, SIGTTIN and SIGTTOU stop a process that does not catch them"
+    CHILDLESS
     .irp signal, SIGTSTP, SIGTTIN, SIGTTOU
     mov qword ptr [which], \signal
     FORK stops_with_which
@@ -45,6 +48,7 @@ CASE terminal_stop, "3.2.5 3.2.7", "SIGTSTP, SIGTTIN and SIGTTOU stop a process 
     .endr
 
 CASE waits, "3.2.5 3.2.3", "What is sent to a stopped process waits until it goes on"
+    CHILDLESS
     SHARED
     FORK catches_two
     STOPS SIGSTOP
@@ -56,12 +60,14 @@ CASE waits, "3.2.5 3.2.3", "What is sent to a stopped process waits until it goe
     WORD r14, 2
 
 CASE kill, "3.2.5", "SIGKILL ends a stopped process"
+    CHILDLESS
     FORK stops_itself
     STOPS SIGSTOP
     SEND SIGKILL
     ENDED SIGKILL
 
 CASE continue_takes_stops, "3.2.5", "SIGCONT takes away a stop that waits"
+    CHILDLESS
     FORK masks_stops
     ENDED 7 << 8
 

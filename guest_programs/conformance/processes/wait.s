@@ -28,18 +28,21 @@ CASE unknown_option, "2.3", "An option that does not exist is EINVAL"
     REFUSED ERRNO_EINVAL
 
 CASE end, "2.3", "The end of a child is told once"
+    CHILDLESS
     FORK one
     WAITS r15, 0, r15, 0x100
     SYSCALL SYS_wait4, r15, 0, 0, 0
     REFUSED ERRNO_ECHILD
 
 CASE no_status, "2.3", "The status may be NULL"
+    CHILDLESS
     FORK one
     SYSCALL SYS_wait4, r15, 0, 0, 0
     OK
     EQUAL rax, r15
 
 CASE usage, "2.3", "The last argument is where the child's usage is told"
+    CHILDLESS
     FORK one
     mov qword ptr [rusage], -1
     SYSCALL SYS_wait4, r15, 0, 0, rusage
@@ -47,6 +50,7 @@ CASE usage, "2.3", "The last argument is where the child's usage is told"
     AT_MOST [rusage], 3600
 
 CASE stop, "2.3 3.2.5", "A stop is told with WUNTRACED, once"
+    CHILDLESS
     FORK stopper
     WAITS r15, WUNTRACED, r15, SIGSTOP*0x100 + STOPPED
     TELLS_NOTHING r15, WUNTRACED
@@ -54,6 +58,7 @@ CASE stop, "2.3 3.2.5", "A stop is told with WUNTRACED, once"
     WAITS r15, 0, r15, 0x500
 
 CASE stop_not_wanted, "2.3", "Without WUNTRACED a stop is not told"
+    CHILDLESS
     FORK stopper
     WAITS r15, WUNTRACED, r15, SIGSTOP*0x100 + STOPPED
     call continue_it
@@ -64,15 +69,30 @@ CASE stop_not_wanted, "2.3", "Without WUNTRACED a stop is not told"
     WAITS r15, 0, r15, 0x500
 
 CASE continuation, "2.3", "A continuation is told with WCONTINUED, once"
-    FORK stopper
+    CHILDLESS
+    SHARED
+    FORK stopper_that_waits
     WAITS r15, WUNTRACED, r15, SIGSTOP*0x100 + STOPPED
     call continue_it
     WAITS -1, WUNTRACED + WCONTINUED, r15, SIGCONT
-    SYSCALL SYS_wait4, r15, status, 0, 0
-    OK
-    WORD32 status, 0x500
+    TELLS_NOTHING -1, WUNTRACED + WCONTINUED
+    mov dword ptr [r14], 1
+    SYSCALL SYS_umtx_wakeup, r14, 0
+    WAITS r15, 0, r15, 0x500
+
+CASE continuation_not_wanted, "2.3", "Without WCONTINUED a continuation is not told"
+    CHILDLESS
+    SHARED
+    FORK stopper_that_waits
+    WAITS r15, WUNTRACED, r15, SIGSTOP*0x100 + STOPPED
+    call continue_it
+    TELLS_NOTHING -1, WUNTRACED
+    mov dword ptr [r14], 1
+    SYSCALL SYS_umtx_wakeup, r14, 0
+    WAITS r15, 0, r15, 0x500
 
 CASE own_group, "2.3", "Pid 0 means the children of the caller's group"
+    CHILDLESS
     FORK one
     mov r14, r15
     SYSCALL SYS_setpgid, r14, 0
@@ -83,6 +103,7 @@ CASE own_group, "2.3", "Pid 0 means the children of the caller's group"
     WAITS r14, 0, r14, 0x100
 
 CASE other_group, "2.3", "Pid -N means the children of group N"
+    CHILDLESS
     FORK one
     mov r14, r15
     SYSCALL SYS_setpgid, r14, 0
@@ -95,6 +116,7 @@ CASE other_group, "2.3", "Pid -N means the children of group N"
     WAITS r15, 0, r15, 0x200
 
 CASE youngest_first, "2.3", "Of several that have ended the youngest is told first"
+    CHILDLESS
     FORK one
     mov r14, r15
     FORK two
@@ -104,6 +126,7 @@ CASE youngest_first, "2.3", "Of several that have ended the youngest is told fir
     WAITS -1, WNOHANG, r14, 0x100
 
 CASE linux_thread, "2.3", "A child of rfork(RFLINUXTHPN) is waited for with WLINUXCLONE only, and ends with SIGUSR1"
+    CHILDLESS
     SYSCALL SYS_sigprocmask, SIG_BLOCK, user_signal, 0
     OK
     SYSCALL SYS_rfork, RFPROC + RFFDG + RFLINUXTHPN
@@ -118,6 +141,7 @@ CASE linux_thread, "2.3", "A child of rfork(RFLINUXTHPN) is waited for with WLIN
     WORD set, 1 << (SIGUSR1 - 1)
 
 CASE bad_address, "2.3", "A status that cannot be stored is EFAULT, and the child is gone"
+    CHILDLESS
     FORK one
     SYSCALL SYS_wait4, r15, 8, 0, 0
     REFUSED ERRNO_EFAULT
@@ -152,10 +176,17 @@ ended_r15:
     SYSCALL SYS_close, r12
     ret
 
+stopper_that_waits:                     # until the int at r14 is not 0
+    SYSCALL SYS_getpid
+    SYSCALL SYS_kill, rax, SIGSTOP
+not_yet:
+    SYSCALL SYS_umtx_sleep, r14, 0, 0
+    cmp dword ptr [r14], 0
+    je not_yet
+    SYSCALL SYS_exit, 5
 stopper:
     SYSCALL SYS_getpid
-    mov r14, rax
-    SYSCALL SYS_kill, r14, SIGSTOP
+    SYSCALL SYS_kill, rax, SIGSTOP
     SYSCALL SYS_exit, 5
 one:
     SYSCALL SYS_exit, 1
