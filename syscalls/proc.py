@@ -80,8 +80,13 @@ def _fork(lwp: Lwp, flags: int) -> Blocking[int]:
     return child.pid
 
 
-def execve(lwp: Lwp, fname: Str, argv: Ptr, envv: Ptr) -> None:
-    """Replace the process's program.  argv[0] is `fname` if argv is empty; envv may be NULL."""
+def execve(lwp: Lwp, fname: Str, argv: Ptr, envv: Ptr) -> NoReturn:
+    """Replace the process's program.  argv[0] is `fname` if argv is empty; envv may be NULL.
+
+    The new program starts with every register as exec_setregs() has left it, in every version,
+    but for RDX: that is the second word of the result, and still the caller's.
+    """
+    rdx = lwp.frame.rdx
     space = lwp.vmspace
     path = space.copyinstr(fname, MAXPATHLEN)
     if not path:
@@ -91,6 +96,9 @@ def execve(lwp: Lwp, fname: Str, argv: Ptr, envv: Ptr) -> None:
     args = _strings(lwp, argv, ARG_MAX) or [path]
     room = ARG_MAX - sum(len(arg) + 1 for arg in args)
     execute(lwp, path, args, _strings(lwp, envv, room) if envv else [])
+    lwp.frame.rdx = rdx
+    lwp.cpu.load()
+    raise JustReturn
 
 
 def _strings(lwp: Lwp, vector: int, room: int) -> list[bytes]:
@@ -176,10 +184,11 @@ def setsid(lwp: Lwp) -> int:
     return proc.pid
 
 
-def set_tls_area(lwp: Lwp, which: Int, info: Ptr, infosize: Size) -> None:
+def set_tls_area(lwp: Lwp, which: Int, info: Ptr, infosize: Size) -> NoReturn:
     """Set the FS (0) or GS (1) base from a struct tls_info; what `infosize` leaves out is 0.
 
-    The base is taken as it is, canonical or not.
+    The base is taken as it is, canonical or not.  Later versions do not return fast from here: all
+    registers are loaded from the frame (set_user_TLS).
     """
     _check_tls(which)
     area = lwp.vmspace.copyin(info, min(infosize, TLS_INFO_SIZE)).ljust(TLS_INFO_SIZE, b"\0")
@@ -188,6 +197,9 @@ def set_tls_area(lwp: Lwp, which: Int, info: Ptr, infosize: Size) -> None:
     start = which * TLS_INFO_SIZE
     lwp.bases_bytes[start : start + TLS_INFO_SIZE] = area
     lwp.cpu.load_bases()
+    lwp.succeed(0)
+    lwp.cpu.load()
+    raise JustReturn
 
 
 def get_tls_area(lwp: Lwp, which: Int, info: Ptr, infosize: Size) -> None:

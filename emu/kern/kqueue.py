@@ -9,6 +9,7 @@ alone.
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
+from typing import NoReturn
 
 from emu.abi.errno import Errno, KernelError
 from emu.abi.event import NOTE_PCTRLMASK, Ev, Evfilt, Note
@@ -20,6 +21,7 @@ from emu.kern.edges import Edge
 from emu.kern.file import File, FileTable, Node, Readiness
 from emu.kern.proc import Kernel, Proc
 from emu.kern.sched import READABLE, WRITABLE, Callout, Sleep
+from emu.kern.uio import Uio
 
 MAX_KNOTES = 1 << 18
 """How many knotes all kqueues may have.  They cost the host memory that is no frame."""
@@ -267,6 +269,7 @@ class Kqueue(Node):
 
     signals = True
     inherited = False
+    takes_uio = True  # and refuses it: what can_read() says is for other kqueues
     filters = frozenset((Evfilt.READ,))
 
     def __init__(self, kernel: Kernel, table: FileTable) -> None:
@@ -279,6 +282,12 @@ class Kqueue(Node):
     def count(self) -> int:
         """How many knotes wait in line."""
         return len(self._pending)
+
+    def read_uio(self, uio: Uio, wait: bool) -> NoReturn:
+        raise KernelError(Errno.ENXIO, "a kqueue is not read")
+
+    def write_uio(self, uio: Uio, wait: bool) -> NoReturn:
+        raise KernelError(Errno.ENXIO, "a kqueue is not written")
 
     def register(self, proc: Proc, change: Kevent) -> None:
         """Carry out one change, for `proc` (kqueue_register).  A refused one leaves no trace.

@@ -1,107 +1,185 @@
 # SIGALRM after the real time, SIGVTALRM and SIGPROF after the CPU time of a timer.
 
-.include "../conform.inc"
+.include "../signal.inc"
 
-CASE setitimer, "2.5", "SIGALRM after the real time, SIGVTALRM and SIGPROF after the CPU time of a timer"
+# ELAPSED: rax is how many nanoseconds have passed since START_CLOCK.
+.macro START_CLOCK
+    SYSCALL SYS_clock_gettime, CLOCK_MONOTONIC, before
+.endm
+.macro ELAPSED
+    SYSCALL SYS_clock_gettime, CLOCK_MONOTONIC, after
+    mov rax, [after]
+    sub rax, [before]
+    imul rax, rax, 1000000000
+    add rax, [after + 8]
+    sub rax, [before + 8]
+.endm
+
+# NO_TIMERS: none is running, and no signal has been caught.
+.macro NO_TIMERS
+    .irp which, ITIMER_REAL, ITIMER_VIRTUAL, ITIMER_PROF
+    SYSCALL SYS_setitimer, \which, nothing, 0
+    OK
+    .endr
+    mov qword ptr [caught], 0
+    mov qword ptr [count], 0
+.endm
+
+    HANDLE SIGALRM, handler
+    HANDLE SIGVTALRM, handler
+    HANDLE SIGPROF, handler
+
+CASE no_such_timer, "2.5", "A timer above 2 is EINVAL"
     SYSCALL SYS_setitimer, 3, once, 0
     REFUSED ERRNO_EINVAL
-    SYSCALL SYS_setitimer, ITIMER_REAL, too_many_us, 0
+    SYSCALL SYS_getitimer, 3, now
     REFUSED ERRNO_EINVAL
+
+CASE too_many_microseconds, "2.5 4.8.5", "A million microseconds are EINVAL"
+    SYSCALL SYS_setitimer, ITIMER_REAL, too_many, 0
+    REFUSED ERRNO_EINVAL
+
+CASE bad_address, "2.5", "A value that cannot be read, or an old one that cannot be stored, is EFAULT"
     SYSCALL SYS_setitimer, ITIMER_REAL, 8, 0
     REFUSED ERRNO_EFAULT
-    SYSCALL SYS_setitimer, ITIMER_REAL, once, 8
+    SYSCALL SYS_setitimer, ITIMER_REAL, hour, 8
     REFUSED ERRNO_EFAULT
+
+CASE not_running, "2.5", "A timer that does not run has the value 0"
+    NO_TIMERS
     SYSCALL SYS_getitimer, ITIMER_REAL, now
     OK
-    WORD now+24, 0
-    SYSCALL SYS_sigaction, SIGALRM, catch, 0
-    SYSCALL SYS_sigaction, SIGVTALRM, catch, 0
-    SYSCALL SYS_sigaction, SIGPROF, catch, 0
+    WORD now + 16, 0
+    WORD now + 24, 0
 
-    # 20 ms, once.
-    SYSCALL SYS_setitimer, ITIMER_REAL, once, 0
+CASE running, "2.5", "The value of one that runs is what is left"
+    NO_TIMERS
+    SYSCALL SYS_setitimer, ITIMER_REAL, hour, 0
+    OK
+    SYSCALL SYS_getitimer, ITIMER_REAL, now
+    OK
+    AT_MOST [now + 16], 3600
+    AT_LEAST [now + 16], 3500
+
+CASE old_value, "2.5", "setitimer tells the old value; a NULL value changes nothing"
+    NO_TIMERS
+    SYSCALL SYS_setitimer, ITIMER_REAL, hour, 0
     OK
     SYSCALL SYS_setitimer, ITIMER_REAL, 0, now
     OK
-    WORD now+16, 0
-    mov rax, [now+24]
-    mov ebx, 10
-    cmp rax, 20000
-    jna 8f
-    NEVER
-8:
-    cmp rax, 19900
-    jnb 8f
-    NEVER
-8:
-    SYSCALL SYS_nanosleep, second, left
-    REFUSED ERRNO_EINTR
-    WORD caught, SIGALRM
-    WORD left, 0
-    mov rax, [left+8]
-    mov ebx, 14
-    cmp rax, 980100000
-    jna 8f
-    NEVER
-8:
-    cmp rax, 980000000
-    jnb 8f
-    NEVER
-8:
-    SYSCALL SYS_nanosleep, ms50, 0
-    OK
-
-    # Every 20 ms, until it is set to nothing.
-    SYSCALL SYS_setitimer, ITIMER_REAL, again, 0
-    SYSCALL SYS_nanosleep, ms50, 0
-    REFUSED ERRNO_EINTR
-    SYSCALL SYS_nanosleep, ms50, 0
-    REFUSED ERRNO_EINTR
+    AT_LEAST [now + 16], 3500
     SYSCALL SYS_setitimer, ITIMER_REAL, nothing, now
     OK
-    WORD now+8, 20000
+    AT_LEAST [now + 16], 3500
+
+CASE once, "2.5 2.1.13", "SIGALRM comes when the time is over, and ends a sleep"
+    NO_TIMERS
+    START_CLOCK
+    SYSCALL SYS_setitimer, ITIMER_REAL, once, 0
+    OK
+    SYSCALL SYS_nanosleep, long, left
+    REFUSED ERRNO_EINTR
+    ELAPSED
+    AT_LEAST rax, 20000000
+    EQUAL [caught], SIGALRM
+
+CASE rest_of_the_sleep, "2.1.13", "nanosleep stores what was left of it, which is the sleep less what has passed"
+    NO_TIMERS
+    START_CLOCK
+    SYSCALL SYS_setitimer, ITIMER_REAL, once, 0
+    OK
+    SYSCALL SYS_nanosleep, long, left
+    REFUSED ERRNO_EINTR
+    ELAPSED
+    mov r12, rax
+    mov rax, [left]
+    imul rax, rax, 1000000000
+    add rax, [left + 8]
+    add rax, r12                        # at least all of it, as the clock was read outside
+    mov rcx, 1000000000000
+    AT_LEAST rax, rcx
+    AT_MOST [left], 999
+
+CASE only_once, "2.5", "Without an interval it comes once"
+    NO_TIMERS
+    SYSCALL SYS_setitimer, ITIMER_REAL, once, 0
+    OK
+    SYSCALL SYS_nanosleep, long, 0
+    REFUSED ERRNO_EINTR
     SYSCALL SYS_nanosleep, ms50, 0
     OK
+    EQUAL [count], 1
 
-    # CPU time does not pass while the process sleeps.
-    mov qword ptr [caught], 0
-    SYSCALL SYS_setitimer, ITIMER_VIRTUAL, once, 0
+CASE again_and_again, "2.5", "With an interval it comes again and again, until it is set to 0"
+    NO_TIMERS
+    SYSCALL SYS_setitimer, ITIMER_REAL, again, 0
+    OK
+    .rept 3
+    SYSCALL SYS_nanosleep, long, 0
+    REFUSED ERRNO_EINTR
+    .endr
+    SYSCALL SYS_setitimer, ITIMER_REAL, interval_only, now
+    OK
+    WORD now + 8, 20000
+    mov qword ptr [count], 0
+    SYSCALL SYS_nanosleep, ms50, 0
+    OK
+    EQUAL [count], 0
+
+    .macro CPU_TIME name, which, signal
+CASE \name\()_sleep, "2.5", "CPU time does not pass while the process sleeps: ITIMER_\which"
+    NO_TIMERS
+    SYSCALL SYS_setitimer, ITIMER_\which, once, 0
     OK
     SYSCALL SYS_nanosleep, ms50, 0
     OK
-    WORD caught, 0
-busy:
-    cmp qword ptr [caught], 0
-    je busy
-    WORD caught, SIGVTALRM
-    SYSCALL SYS_getitimer, ITIMER_VIRTUAL, now
-    WORD now+24, 0
-    mov qword ptr [caught], 0
-    SYSCALL SYS_setitimer, ITIMER_PROF, once, 0
-    OK
-busier:
-    cmp qword ptr [caught], 0
-    je busier
-    WORD caught, SIGPROF
+    EQUAL [caught], 0
 
-    # A child inherits no timer.
-    SYSCALL SYS_setitimer, ITIMER_VIRTUAL, hour, 0
+CASE \name\()_busy, "2.5", "After CPU time ITIMER_\which is \signal, once"
+    NO_TIMERS
+    SYSCALL SYS_setitimer, ITIMER_\which, once, 0
     OK
+.Lbusy\@:
+    cmp qword ptr [caught], 0
+    je .Lbusy\@
+    EQUAL [caught], \signal
+    SYSCALL SYS_getitimer, ITIMER_\which, now
+    OK
+    WORD now + 16, 0
+    WORD now + 24, 0
+    .endm
+    CPU_TIME virtual, VIRTUAL, SIGVTALRM
+    CPU_TIME profiling, PROF, SIGPROF
+
+    .macro NOT_INHERITED name, which
+CASE child_of_\name, "2.5 6.15.1", "A child inherits no timer: ITIMER_\which"
+    NO_TIMERS
+    SYSCALL SYS_setitimer, ITIMER_\which, hour, 0
+    OK
+    mov r14, ITIMER_\which
     SYSCALL SYS_fork
     OK
     test rax, rax
     jz child
-    SYSCALL SYS_wait4, -1, left, 0, 0
+    SYSCALL SYS_wait4, rax, left, 0, 0
     OK
-    WORD left, 0
+    WORD32 left, 0
+    .endm
+    NOT_INHERITED real, REAL
+    NOT_INHERITED virtual, VIRTUAL
+    NOT_INHERITED profiling, PROF
+
     FINISH
 
 child:
-    SYSCALL SYS_getitimer, ITIMER_VIRTUAL, now
-    SYSCALL SYS_exit, [now+16]
+    SYSCALL SYS_getitimer, r14, now
+    OK
+    WORD now + 16, 0
+    SYSCALL SYS_exit, 0
 
 handler:
     mov [caught], rdi
+    inc qword ptr [count]
     ret
 
     .balign 8
@@ -112,18 +190,24 @@ again:
 hour:
     .quad 0, 0, 3600, 0
 nothing:
+    .quad 0, 0, 0, 0
+interval_only:
     .quad 0, 20000, 0, 0
-too_many_us:
+too_many:
     .quad 0, 0, 0, 1000000
 now:
     .quad -1, -1, -1, -1
-second:
-    .quad 1, 0
+long:
+    .quad 1000, 0
 left:
     .quad -1, -1
 ms50:
     .quad 0, 50000000
-catch:
-    .quad handler, 0, 0, 0
 caught:
     .quad 0
+count:
+    .quad 0
+before:
+    .quad 0, 0
+after:
+    .quad 0, 0
