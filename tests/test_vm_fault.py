@@ -528,28 +528,6 @@ def test_a_page_is_entered_not_executable_until_it_is_fetched() -> None:
     assert plain.phys.code == {(pte & PTE_FRAME) >> 12}
 
 
-def test_code_that_another_mapping_may_write_is_data_until_it_is_fetched_again() -> None:
-    plain, other = Plain(B2011), 0x5000_0000
-    plain.map.insert(VmMapEntry(other, other + PAGE_SIZE, plain.file, offset=PAGE_SIZE))
-    code = plain.touch(BASE, EXEC)
-    assert code & Pte.RW and not code & Pte.NX
-    assert plain.touch(other, READ) & Pte.NX
-    assert plain.pmap.lookup(BASE) & Pte.NX
-    assert plain.phys.code == set() and plain.phys.stale.all_code
-    assert plain.pmap.allow_execute(BASE)
-    assert not plain.pmap.lookup(other) & Pte.NX
-
-
-def test_the_first_write_to_code_leaves_it_code() -> None:
-    guest = Guest(B2011)
-    pte = guest.touch(access=EXEC)
-    assert not pte & (Pte.NX | Pte.RW)
-    guest.phys.stale.clear()
-    assert guest.touch(access=WRITE) == pte | Pte.RW | Pte.D
-    assert guest.phys.code == {(pte & PTE_FRAME) >> 12}
-    assert not guest.phys.stale.all_code
-
-
 def test_the_offset_is_a_place_in_the_object() -> None:
     plain = Plain(B2011)
     pte = plain.touch(BASE + 0x1234, WRITE)

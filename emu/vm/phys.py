@@ -67,14 +67,6 @@ class Cache(Protocol):
         """Drop what refers to the physical pages in [first, last)."""
         ...
 
-    def notice_stores(self, frame: int) -> None:
-        """See to it that the CPU notices every store to the physical page of this number."""
-        ...
-
-    def notice_fetches(self, frame: int) -> None:
-        """See to it that the next instruction fetch from this physical page faults."""
-        ...
-
 
 class Region:
     """A host file in physical memory, from `base` up.  `size` is what is reserved for it."""
@@ -106,11 +98,7 @@ class PhysicalMemory:
         self.stale = Stale()
         self.caches: WeakSet[Cache] = WeakSet()
         self.code: set[int] = set()
-        """Page numbers of what can be executed without a fault.
-
-        No translation of such a page is one that can be written and not executed: the engine
-        looks for code that a store changes only where the store could execute it.
-        """
+        """Page numbers that were ever entered executable since they were allocated."""
         self.kernel_pml4e = 0
         """The word every root table has in slot 511: the engine's own supervisor pages."""
         self.on_map: Callable[[int, int, int], None] = _ignore_map
@@ -159,20 +147,6 @@ class PhysicalMemory:
             self.code.discard(number)
             self.stale.code_changed()
         self._free.append(pa)
-
-    def becomes_code(self, frame: int) -> None:
-        """Note that the page of this number will be executed."""
-        if frame not in self.code:
-            self.code.add(frame)
-            for cache in self.caches:
-                cache.notice_stores(frame)
-
-    def becomes_data(self, frame: int) -> None:
-        """Note that the page of this number, which can be executed, will be written unnoticed."""
-        self.code.discard(frame)
-        self.stale.code_changed()
-        for cache in self.caches:
-            cache.notice_fetches(frame)
 
     def page(self, pa: int) -> memoryview:
         """Return the 4096 bytes of the page at `pa`, writable in place."""

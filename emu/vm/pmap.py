@@ -5,9 +5,7 @@ access faults and vm_fault puts it back.  Nothing above this module writes a pag
 Taking rights away is noted in `phys.stale`; granting them is not, the CPU looks again on a miss.
 
 Every page is entered NX and becomes executable at its first instruction fetch (EXEC_OK says it
-may): the engine is ten times slower at storing to pages that hold code.  In exchange it notices
-that code is written, but only through translations that can be executed: so all that can write to
-a page are executable, or none is (`PhysicalMemory.code`).
+may): the engine is ten times slower at storing to pages that hold code.
 """
 
 from collections.abc import Iterator
@@ -28,7 +26,6 @@ _SLOT_MASK = PTES_PER_PAGE - 1
 _WITHOUT_RW = bytes(byte & ~_RW for byte in range(256))
 _NO_ENTRIES = memoryview(bytes(PAGE_SIZE)).cast("Q")
 _KERNEL_SLOT = PTES_PER_PAGE - 1
-_MANY = 64  # addresses of one frame, among which those that are gone are looked for
 
 View = tuple[memoryview, int]
 """The 4096 bytes of a page in host memory, and its page number."""
@@ -39,17 +36,14 @@ class Pmap:
 
     __slots__ = (
         "__weakref__",
-        "_fetchers",
         "_generation",
         "_levels",
-        "_more_writers",
         "_phys",
         "_tables",
         "_words",
         "cr3",
         "readable",
         "writable",
-        "writers",
     )
 
     def __init__(self, phys: PhysicalMemory) -> None:
@@ -61,13 +55,6 @@ class Pmap:
         self._levels: tuple[dict[int, int], dict[int, int], dict[int, int]] = ({}, {}, {})
         self._tables = self._levels[2]
         self._generation = 0
-        self.writers: dict[int, int] = {}
-        """Frame number → the number of a page that was entered writable for it, and may still be.
-
-        Whoever enters another one for that frame tells note_writer().
-        """
-        self._more_writers: dict[int, set[int]] = {}
-        self._fetchers: dict[int, set[int]] = {}
         self.readable: dict[int, View] = {}
         self.writable: dict[int, View] = {}
         """Pages the kernel has accessed and may access again: page number of the address → page.
@@ -117,63 +104,8 @@ class Pmap:
             return False
         table = self._tables[va >> _TABLE_SHIFT]
         self._words[(table >> 3) + (va >> PAGE_SHIFT & _SLOT_MASK)] = pte & ~_NX
-        frame = (pte & PTE_FRAME) >> PAGE_SHIFT
-        self.note_fetcher(va >> PAGE_SHIFT, frame)
-        self._phys.becomes_code(frame)
+        self._phys.code.add((pte & PTE_FRAME) >> PAGE_SHIFT)
         return True
-
-    def executes(self, page: int, frame: int) -> bool:
-        """Does page number `page` show `frame`, and can it be executed without a fault?"""
-        return self._shows(page, frame) and not self.lookup(page << PAGE_SHIFT) & _NX
-
-    def note_writer(self, page: int, frame: int) -> None:
-        """Note that page number `page` can write to `frame`, and is not the first that can."""
-        first = self.writers[frame]
-        if not self._shows(first, frame):
-            self.writers[frame] = page
-            return
-        more = self._more_writers.setdefault(frame, set())
-        more.add(page)
-        if len(more) >= _MANY and not len(more) & len(more) - 1:
-            more.intersection_update([page for page in more if self._shows(page, frame)])
-
-    def note_fetcher(self, page: int, frame: int) -> None:
-        """Note that page number `page` can execute `frame`."""
-        self._fetchers.setdefault(frame, set()).add(page)
-
-    def notice_stores(self, frame: int) -> None:
-        """Make what can write to `frame` executable, or drop it."""
-        first = self.writers.get(frame)
-        if first is None:
-            return
-        for page in (first, *self._more_writers.get(frame, ())):
-            if self._shows(page, frame):
-                slot = self._slot(page)
-                pte = self._words[slot]
-                if pte & _RW and pte & _NX:
-                    if pte & _EXEC_OK:
-                        self._words[slot] = pte & ~_NX
-                        self.note_fetcher(page, frame)
-                    else:
-                        self._words[slot] = 0
-                        self.readable.pop(page, None)
-                        self.writable.pop(page, None)
-                    self._phys.stale.translations()
-
-    def notice_fetches(self, frame: int) -> None:
-        """Make NX what can execute `frame`."""
-        for page in self._fetchers.pop(frame, ()):
-            if self._shows(page, frame):
-                self._words[self._slot(page)] |= _NX
-                self._phys.stale.translations()
-
-    def _shows(self, page: int, frame: int) -> bool:
-        return self.lookup(page << PAGE_SHIFT) & (PTE_FRAME | _V) == frame << PAGE_SHIFT | _V
-
-    def _slot(self, page: int) -> int:
-        """Return where the entry for a page number is, whose table exists."""
-        table = self._tables[page >> _TABLE_SHIFT - PAGE_SHIFT]
-        return (table >> 3) + (page & _SLOT_MASK)
 
     def remove(self, start: int, end: int) -> None:
         """Drop every translation in [start, end), at the cost of the tables that exist there."""
@@ -190,13 +122,6 @@ class Pmap:
                 at = table >> 3
                 self._words[at + first : at + last] = _NO_ENTRIES[: last - first]
             self._phys.stale.translations()
-        if not self._tables:
-            self._forget_users()
-
-    def _forget_users(self) -> None:
-        self.writers.clear()
-        self._more_writers.clear()
-        self._fetchers.clear()
 
     def protect(self, start: int, end: int, *, write: bool, execute: bool) -> None:
         """Take the right to write, or to execute, away from every translation in [start, end)."""
@@ -218,9 +143,6 @@ class Pmap:
                 for slot in range(first >> 3, last >> 3):
                     if pte := self._words[slot]:
                         self._words[slot] = pte & ~_EXEC_OK | _NX
-                        frame = (pte & PTE_FRAME) >> PAGE_SHIFT
-                        if pte & _RW and frame in self._phys.code:
-                            self._phys.becomes_data(frame)
             self._phys.stale.translations()
 
     def forget(self, first: int, last: int) -> None:
@@ -245,7 +167,6 @@ class Pmap:
         self._words[root : root + _KERNEL_SLOT] = _NO_ENTRIES[:_KERNEL_SLOT]
         self.readable.clear()
         self.writable.clear()
-        self._forget_users()
         self._generation += 1
         self._phys.stale.translations()
 

@@ -16,6 +16,7 @@ _ENTERED = int(Pte.V | Pte.U | Pte.A | Pte.NX)
 _WRITABLE = int(Pte.RW)
 _DIRTY = int(Pte.D)
 _EXEC_OK = int(Pte.EXEC_OK)
+_NX = int(Pte.NX)
 _SLOT_MASK = PTES_PER_PAGE - 1
 
 
@@ -45,26 +46,16 @@ def vm_fault(
         pa, writable = entry.object.page(index, kind == _WRITE)
         rights = entry.prot if writable else entry.prot & ~_WRITE
     pte = pa | _ENTERED
+    if rights & _WRITE:
+        pte |= _WRITABLE
     if kind == _WRITE:
         pte |= _DIRTY
     if rights & _EXEC or not abi.execute_checked:
         pte |= _EXEC_OK
-    if rights & _WRITE:
-        pte |= _WRITABLE
-        frame, page = pa >> PAGE_SHIFT, va >> PAGE_SHIFT
-        if frame in phys.code and access != _EXEC:
-            # The engine notices that code is written where it can be executed, and only there.
-            if pte & _EXEC_OK and pmap.executes(page, frame):
-                access = _EXEC
-            else:
-                phys.becomes_data(frame)
-        pmap.enter(va, pte)
-        if pmap.writers.setdefault(frame, page) != page:
-            pmap.note_writer(page, frame)
-    else:
-        pmap.enter(va, pte)
-    if access == _EXEC:
-        pmap.allow_execute(va)
+        if access == _EXEC:
+            pte &= ~_NX
+            phys.code.add(pa >> PAGE_SHIFT)
+    pmap.enter(va, pte)
 
 
 def _walk(
