@@ -1,0 +1,147 @@
+# SA_MAILBOX in 2011: what a signal in its mailbox does to sleeps, guests and handlers.
+
+.include "mailbox.inc"
+
+GO = RAM + IMG_DATA + 8                 # the guest runs until this is not 0
+RUNNING = RAM + IMG_DATA + 16           # it counts here
+
+    PLAIN_SPACE
+
+    .ifdef VPTE_RW
+CASE none, "9.5", "SA_MAILBOX means nothing: a signal that was handled does not end the next sleep"
+    FORGET_SIGNALS
+    HANDLE SIGUSR1, record, SA_MAILBOX
+    RAISE SIGUSR1
+    EQUAL [taken], 1
+    SYSCALL SYS_umtx_sleep, a_word, 0, 1000
+    REFUSED ERRNO_EAGAIN
+    .else
+
+CASE nanosleep, "7.7.7", "The next sleep is EINTR at once"
+    BOX
+    RAISE SIGUSR1
+    SYSCALL SYS_nanosleep, an_hour, 0
+    REFUSED ERRNO_EINTR
+
+CASE forgotten, "7.7.7", "With that it is forgotten: vmspace_ctl and the next sleep are not refused"
+    BOX
+    RAISE SIGUSR1
+    SYSCALL SYS_nanosleep, an_hour, 0
+    REFUSED ERRNO_EINTR
+    SYSCALL SYS_umtx_sleep, a_word, 0, 1000
+    REFUSED ERRNO_EAGAIN
+    GUEST "syscall"
+    EXPECT T_FAST_SYSCALL, CODE + 2
+    RUN
+
+CASE umtx, "7.7.7", "umtx_sleep is EINTR too"
+    BOX
+    RAISE SIGUSR1
+    SYSCALL SYS_umtx_sleep, a_word, 0, 0
+    REFUSED ERRNO_EINTR
+
+CASE pipe, "7.7.7", "So is the read of an empty pipe, even with SA_RESTART"
+    BOX SA_RESTART
+    SYSCALL SYS_pipe
+    OK
+    mov r13, rax
+    mov r14, rdx
+    RAISE SIGUSR1
+    SYSCALL SYS_read, r13, old, 1
+    REFUSED ERRNO_EINTR
+    SYSCALL SYS_close, r13
+    SYSCALL SYS_close, r14
+
+CASE arrives, "7.7.7", "A mailbox signal that arrives during a sleep ends it, even with SA_RESTART"
+    BOX SA_RESTART
+    mov qword ptr [RUNNING], 1
+    START sender
+    SYSCALL SYS_nanosleep, an_hour, 0
+    REFUSED ERRNO_EINTR
+    EQUAL [box], SIGUSR1
+
+# ---- guests
+
+# INTERRUPT: SIGUSR1 comes while the guest runs.
+.macro INTERRUPT
+    BOX
+    mov qword ptr [GO], 0
+    mov qword ptr [RUNNING], 0
+    GUEST "inc qword ptr [rdi + 16]; cmp qword ptr [rdi + 8], 0; je .-9; syscall"
+    GIVE RDI, DATA
+    EXPECT 0, CODE
+    ANY RIP
+    ANY RFLAGS
+    START sender
+.endm
+
+CASE during, "7.7.8", "A mailbox signal during a guest: vmspace_ctl returns 0 with trapno 0"
+    INTERRUPT
+    RUN
+    EQUAL [box], SIGUSR1
+
+CASE following, "7.7.8", "The following vmspace_ctl is EINTR, and the next goes on in the guest"
+    INTERRUPT
+    RUN
+    CTL
+    REFUSED ERRNO_EINTR
+    mov qword ptr [GO], 1
+    AGAIN
+    EXPECT T_FAST_SYSCALL, CODE + 13
+    ANY RFLAGS
+    RUN
+
+# ---- handlers
+
+CASE in_context, "7.7.6 7.9.6", "A handler that comes before it is reported finds 0x40 in mc_xflags"
+    BOX
+    HANDLE SIGUSR2, record
+    RAISE SIGUSR1
+    RAISE SIGUSR2
+    EQUAL [taken], 1
+    BITS [TAKEN_MC + MC_XFLAGS], PGEX_MAILBOX, PGEX_MAILBOX
+    CTL
+    REFUSED ERRNO_EINTR
+
+CASE again, "7.7.6 7.9.6", "sigreturn reports it once more if the handler has slept"
+    BOX
+    HANDLE SIGUSR2, sleeps
+    RAISE SIGUSR1
+    RAISE SIGUSR2
+    EQUAL [taken], 1
+    EQUAL [slept], ERRNO_EINTR
+    CTL
+    REFUSED ERRNO_EINTR
+
+CASE no_context, "7.7.6", "Without one mc_xflags has no such bit"
+    BOX
+    HANDLE SIGUSR2, record
+    RAISE SIGUSR2
+    BITS [TAKEN_MC + MC_XFLAGS], PGEX_MAILBOX, 0
+    GUEST "syscall"
+    EXPECT T_FAST_SYSCALL, CODE + 2
+    RUN
+    .endif
+
+    FINISH
+
+sender:                                 # once the guest runs
+    PAUSE
+    cmp qword ptr [RUNNING], 0
+    je sender
+    SYSCALL SYS_lwp_kill, -1, 0, SIGUSR1
+    END_LWP
+
+sleeps:
+    RECORD
+    SYSCALL SYS_nanosleep, an_hour, 0
+    mov [slept], rax
+    ret
+
+    .balign 8
+an_hour:
+    .quad 3600, 0
+a_word:
+    .quad 0
+slept:
+    .quad 0
