@@ -29,19 +29,20 @@ CASE divide_byte, "3.4.1", "DIV whose quotient does not fit in a byte is T_DIVID
     EXPECT T_DIVIDE, CODE
     CATCH SIGFPE, FPE_INTDIV
 
-.macro UNDEFINED name, title, code
-CASE \name, "3.4.5 12.1", \title
+.macro UNDEFINED name, title, code, rules
+CASE \name, \rules, \title
     OWN \code
     EXPECT T_PRIVINFLT, CODE
     CATCH SIGILL, ILL_PRVOPC
 .endm
 
-    UNDEFINED ud2, "UD2 is T_PRIVINFLT and ILL_PRVOPC", "ud2"
-    UNDEFINED ud1, "UD1 is T_PRIVINFLT and ILL_PRVOPC", ".byte 0x0f, 0xb9, 0xc0"
-    UNDEFINED into, "INTO, which 64-bit mode does not have, is T_PRIVINFLT and ILL_PRVOPC", ".byte 0xce"
-    UNDEFINED aad, "AAD, which 64-bit mode does not have, is T_PRIVINFLT and ILL_PRVOPC", ".byte 0xd5, 0x0a"
-    UNDEFINED push_es, "PUSH ES, which 64-bit mode does not have, is T_PRIVINFLT and ILL_PRVOPC", ".byte 0x06"
-    UNDEFINED locked_register, "LOCK ADD of a register is T_PRIVINFLT and ILL_PRVOPC", ".byte 0xf0, 0x01, 0xc0"
+    UNDEFINED ud2, "UD2 is T_PRIVINFLT and ILL_PRVOPC", "ud2", "3.4.5 12.1"
+    UNDEFINED ud1, "UD1 is T_PRIVINFLT and ILL_PRVOPC", ".byte 0x0f, 0xb9, 0xc0", "3.4.5 12.1"
+    UNDEFINED into, "INTO, which 64-bit mode does not have, is T_PRIVINFLT and ILL_PRVOPC", ".byte 0xce", "3.4.4 3.4.5"
+    UNDEFINED bound, "BOUND, which it does not have either, is T_PRIVINFLT", ".byte 0x62, 0x07", "3.4.4 3.4.5"
+    UNDEFINED aad, "AAD, which 64-bit mode does not have, is T_PRIVINFLT and ILL_PRVOPC", ".byte 0xd5, 0x0a", "3.4.5 12.1"
+    UNDEFINED push_es, "PUSH ES, which 64-bit mode does not have, is T_PRIVINFLT and ILL_PRVOPC", ".byte 0x06", "3.4.5 12.1"
+    UNDEFINED locked_register, "LOCK ADD of a register is T_PRIVINFLT and ILL_PRVOPC", ".byte 0xf0, 0x01, 0xc0", "3.4.5 12.1"
 
 # What ring 3 may not do.
 .macro FORBIDDEN name, title, code, rules, err=0
