@@ -128,6 +128,7 @@ changes:
 
 disowns:
     RECORD
+    fxrstor [fp_other]
     mov dword ptr [rdx + UC_MCONTEXT + MC_OWNEDFP], MC_FPOWNED_NONE
     ret
 
