@@ -11,13 +11,13 @@ NOWHERE = 0x123456
 .macro FAULT_TWICE
     HANDLE SIGALRM, alarm
     mov qword ptr [alarms], 0
+    mov qword ptr [fault_at], .Lfault\@
     SYSCALL SYS_setitimer, ITIMER_REAL, often, 0
     OK
     mov r14d, NOWHERE
 .Lfault\@:
     mov rax, [r14]
     EQUAL [alarms], 2
-    EQUAL [found_at], .Lfault\@
 .endm
 
 CASE masked, "3.4.18", "A masked SIGSEGV stays pending, and the instruction faults until it can succeed"
@@ -83,7 +83,8 @@ CASE default_segv, "3.4.11", "So does SIGSEGV"
 
 alarm:
     mov rax, [rdx + UC_MCONTEXT + MC_RIP]
-    mov [found_at], rax
+    cmp rax, [fault_at]
+    jne .Lagain
     inc qword ptr [alarms]
     cmp qword ptr [alarms], 2
     jb .Lagain
@@ -101,7 +102,7 @@ never:
     .quad 0, 0, 0, 0
 alarms:
     .quad 0
-found_at:
+fault_at:
     .quad 0
 waiting:
     .quad 0, 0

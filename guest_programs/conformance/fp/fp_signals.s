@@ -87,18 +87,17 @@ CASE right_mxcsr, "7.6.8", "All bits of 0xFFBF exist"
     mov eax, [fp_found + FX_MXCSR]
     EQUAL rax, 0xffbf
 
-# The guest spins when the alarm comes; the handler of the virtual kernel spoils the registers.
 CASE guests, "7.6.6 7.7.1", "The state that a guest was interrupted with survives the virtual kernel's handler"
     FORGET_SIGNALS
-    HANDLE SIGALRM, spoils
-    fxrstor [fp_pattern]
-    GUEST "jmp .-0"
+    HANDLE SIGUSR1, spoils
+    mov qword ptr [RAM + IMG_DATA], 0
+    GUEST "inc qword ptr [rdi]; jmp .-3"
+    GIVE RDI, DATA
     EXPECT 0, CODE
-    .irp word, TRAPNO, ADDR, ERR, XFLAGS
-    ANY \word
-    .endr
-    SYSCALL SYS_setitimer, ITIMER_REAL, soon, 0
-    OK
+    ANY RIP
+    ANY RFLAGS
+    START sender
+    fxrstor [fp_pattern]
     RUN
     fxsave [fp_found]
     FRESH_FP
@@ -107,6 +106,13 @@ CASE guests, "7.6.6 7.7.1", "The state that a guest was interrupted with survive
     SAME_FP fp_found, fp_pattern
 
     FINISH
+
+sender:                                 # once the guest runs
+    PAUSE
+    cmp qword ptr [RAM + IMG_DATA], 0
+    je sender
+    SYSCALL SYS_lwp_kill, -1, 0, SIGUSR1
+    END_LWP
 
 looks:
     fxsave [fp_handlers]
@@ -158,8 +164,6 @@ counts:
     .balign 16
 fp_handlers:
     .space FX_SIZE
-soon:
-    .quad 0, 0, 0, 1000
 fpes:
     .quad 0
 fpe_signal:

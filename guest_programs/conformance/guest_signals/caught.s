@@ -24,14 +24,26 @@ RUNNING = RAM + IMG_DATA + 16
     ANY RFLAGS
 .endm
 
-# ALARM: SIGALRM comes in a millisecond.
+# ALARM: SIGALRM comes every millisecond, until one finds that the guest has counted on.
 .macro ALARM
-    SYSCALL SYS_setitimer, ITIMER_REAL, soon, 0
+    mov rax, [COUNTED]
+    mov [counted_before], rax
+    SYSCALL SYS_setitimer, ITIMER_REAL, often, 0
     OK
 .endm
 
+# RECORD_ALARM: what the handler of SIGALRM begins with.
+.macro RECORD_ALARM
+    mov r8, [COUNTED]
+    cmp r8, [counted_before]
+    je too_early
+    mov [counted_before], r8            # the next one is late
+    RECORD
+    SYSCALL SYS_setitimer, ITIMER_REAL, never, 0
+.endm
+
 CASE returns, "7.7.1 7.2.11", "A signal that arrives while a guest runs: vmspace_ctl returns 0, with trapno 0"
-    LOOP record
+    LOOP record_alarm
     ALARM
     SYSCALL SYS_vmspace_ctl, SPACE, VMSPACE_CTL_RUN, frame, tls
     OK
@@ -41,18 +53,18 @@ CASE returns, "7.7.1 7.2.11", "A signal that arrives while a guest runs: vmspace
     EQUAL [taken_rdi], SIGALRM
 
 CASE registers, "7.7.1 7.2.16 7.7.4", "The frame has the guest's registers, r10 and r11 too; xflags, err, addr are 0"
-    LOOP record
+    LOOP record_alarm
     ALARM
     RUN
 
 CASE flags_word, "7.7.4", "So is the word flags, after an interrupt"
-    LOOP record
+    LOOP record_alarm
     ALARM
     RUN
     EQUAL [frame + TF_FLAGS], 0
 
 CASE interrupted, "7.7.1 7.2.11", "rip is at the instruction that comes next, RF is clear"
-    LOOP record
+    LOOP record_alarm
     ALARM
     RUN
     mov rax, [frame + TF_RIP]
@@ -65,7 +77,7 @@ in_loop:
     BITS [frame + TF_RFLAGS], PSL_RF + PSL_T + PSL_I, PSL_I
 
 CASE handler, "7.7.3 7.4.1", "The handler sees the virtual kernel behind vmspace_ctl: RAX 0, CF clear, all else"
-    LOOP record
+    LOOP record_alarm
     ALARM
     stc
     mov rbx, 0xb0b0
@@ -93,14 +105,14 @@ CASE frame_first, "7.7.1", "The frame is written before the handler runs"
     EQUAL [read_trapno], 0
 
 CASE restart, "7.7.1", "SA_RESTART makes no difference: vmspace_ctl is not made again"
-    LOOP record, SA_RESTART
+    LOOP record_alarm, SA_RESTART
     ALARM
     RUN
     EQUAL [taken], 1
 
 # Its counters in memory and in a register agree, wherever it was.
 CASE goes_on, "7.7.1 7.2.16", "Interrupted 20 times, the guest has lost and repeated nothing"
-    LOOP record
+    LOOP record_alarm
     mov r13d, 20
     mov r14, 0
 once_more:
@@ -126,7 +138,7 @@ further:
     EQUAL [taken], 20
 
 CASE alternate, "7.7.3 7.9.1", "Its handler runs on the alternate stack if it is to"
-    LOOP record, SA_ONSTACK
+    LOOP record_alarm, SA_ONSTACK
     SYSCALL SYS_sigaltstack, altstack, 0
     OK
     ALARM
@@ -142,7 +154,7 @@ CASE own_run, "7.7.3 6.5.4", "The handler may enter a guest itself; the interrup
     EQUAL [inner_frame + TF_RAX], 0x77
 
 CASE from_lwp, "7.7.1 2.1.5", "A signal that another LWP sends to this one ends the RUN"
-    LOOP record
+    LOOP record_alarm
     HANDLE SIGUSR1, record
     mov qword ptr [COUNTED], 0
     START sends, 0
@@ -150,7 +162,7 @@ CASE from_lwp, "7.7.1 2.1.5", "A signal that another LWP sends to this one ends 
     EQUAL [taken_rdi], SIGUSR1
 
 CASE from_process, "7.7.1", "So does one that a child sends to the process"
-    LOOP record
+    LOOP record_alarm
     HANDLE SIGUSR1, record
     SYSCALL SYS_getpid
     mov r13, rax
@@ -207,22 +219,31 @@ lets_go:
     mov qword ptr [GO], 1
     ret
 
+record_alarm:
+    RECORD_ALARM
+too_early:
+    ret
+
 reads_frame:
     mov rax, [frame + TF_TRAPNO]
     mov [read_trapno], rax
-    RECORD
+    RECORD_ALARM
     ret
 
 runs:
-    RECORD
+    RECORD_ALARM
     mov dword ptr [RAM + IMG_CODE + 0x100], 0x050f77b0  # mov al, 0x77; syscall
     mov qword ptr [inner_frame + TF_RIP], CODE + 0x100
     SYSCALL SYS_vmspace_ctl, SPACE, VMSPACE_CTL_RUN, inner_frame, tls
     ret
 
     .balign 8
-soon:
-    .quad 0, 0, 0, 1000
+often:
+    .quad 0, 1000, 0, 1000
+never:
+    .quad 0, 0, 0, 0
+counted_before:
+    .quad 0
 read_trapno:
     .quad 0
 inner_frame:

@@ -27,20 +27,6 @@ CASE no_flag, "9.5", "sigaction does not tell of it afterwards"
     mov eax, [old + SA_FLAGS]
     EQUAL rax, SA_RESTART
 
-CASE no_refusal, "9.5 7.7.1", "A signal that comes during a guest is no EINTR of the next vmspace_ctl either"
-    FORGET_SIGNALS
-    HANDLE SIGALRM, record, SA_MAILBOX
-    SYSCALL SYS_setitimer, ITIMER_REAL, soon, 0
-    OK
-    GUEST "jmp .-0"
-    EXPECT 0, CODE
-    RUN
-    EQUAL [taken], 1
-    SYSCALL SYS_setitimer, ITIMER_REAL, soon, 0
-    AGAIN
-    RUN
-    EQUAL [taken], 2
-
 CASE no_xflags, "9.5 4.4.1", "Nor is there a bit of it in mc_xflags"
     FORGET_SIGNALS
     HANDLE SIGUSR1, record, SA_MAILBOX
@@ -175,7 +161,3 @@ CASE reset, "7.7.6 7.9.5", "SA_RESETHAND takes the mailbox away"
 .endif
 
     FINISH
-
-    .balign 8
-soon:
-    .quad 0, 0, 0, 1000

@@ -7,6 +7,18 @@ RUNNING = RAM + IMG_DATA + 16           # it counts here
 
     PLAIN_SPACE
 
+# INTERRUPT: SIGUSR1 will come while the guest runs.
+.macro INTERRUPT
+    mov qword ptr [GO], 0
+    mov qword ptr [RUNNING], 0
+    GUEST "inc qword ptr [rdi + 16]; cmp qword ptr [rdi + 8], 0; je .-9; syscall"
+    GIVE RDI, DATA
+    EXPECT 0, CODE
+    ANY RIP
+    ANY RFLAGS
+    START sender
+.endm
+
     .ifdef VPTE_RW
 CASE none, "9.5", "SA_MAILBOX means nothing: a signal that was handled does not end the next sleep"
     FORGET_SIGNALS
@@ -15,6 +27,18 @@ CASE none, "9.5", "SA_MAILBOX means nothing: a signal that was handled does not 
     EQUAL [taken], 1
     SYSCALL SYS_umtx_sleep, a_word, 0, 1000
     REFUSED ERRNO_EAGAIN
+
+CASE no_refusal, "9.5 7.7.1", "A signal that comes during a guest is no EINTR of the next vmspace_ctl either"
+    FORGET_SIGNALS
+    HANDLE SIGUSR1, record, SA_MAILBOX
+    INTERRUPT
+    RUN
+    EQUAL [taken], 1
+    mov qword ptr [GO], 1
+    AGAIN
+    EXPECT T_FAST_SYSCALL, CODE + 13
+    ANY RFLAGS
+    RUN
     .else
 
 CASE nanosleep, "7.7.7", "The next sleep is EINTR at once"
@@ -60,27 +84,14 @@ CASE arrives, "7.7.7", "A mailbox signal that arrives during a sleep ends it, ev
     REFUSED ERRNO_EINTR
     EQUAL [box], SIGUSR1
 
-# ---- guests
-
-# INTERRUPT: SIGUSR1 comes while the guest runs.
-.macro INTERRUPT
-    BOX
-    mov qword ptr [GO], 0
-    mov qword ptr [RUNNING], 0
-    GUEST "inc qword ptr [rdi + 16]; cmp qword ptr [rdi + 8], 0; je .-9; syscall"
-    GIVE RDI, DATA
-    EXPECT 0, CODE
-    ANY RIP
-    ANY RFLAGS
-    START sender
-.endm
-
 CASE during, "7.7.8", "A mailbox signal during a guest: vmspace_ctl returns 0 with trapno 0"
+    BOX
     INTERRUPT
     RUN
     EQUAL [box], SIGUSR1
 
 CASE following, "7.7.8", "The following vmspace_ctl is EINTR, and the next goes on in the guest"
+    BOX
     INTERRUPT
     RUN
     CTL
