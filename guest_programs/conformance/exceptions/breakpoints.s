@@ -15,7 +15,7 @@ CASE int3, "3.4.3 9.8 12.1", "INT3 is T_BPTFLT, with rip behind it and the versi
     EXPECT T_BPTFLT, CODE + 1
     CATCH SIGTRAP, BREAKPOINT
 
-CASE long_int3, "3.4.3 9.8", "So is INT 3 of two bytes"
+CASE long_int3, "3.4.3 9.8", "INT 3 of two bytes is T_BPTFLT too, with rip behind it"
     OWN ".byte 0xcd, 3"
     EXPECT T_BPTFLT, CODE + 2
     CATCH SIGTRAP, BREAKPOINT

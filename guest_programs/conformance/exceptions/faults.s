@@ -133,12 +133,12 @@ CASE \name, "3.4.10 7.2.8", \title
 .endm
 
     NONCANONICAL_DATA noncanonical_read, "mov rax, [rsi]", "A read from a non-canonical address is T_PROTFLT without an address"
-    NONCANONICAL_DATA noncanonical_write, "mov [rsi], rax", "So is a write"
-    NONCANONICAL_DATA noncanonical_update, "inc qword ptr [rsi]", "So is a read-modify-write"
-    NONCANONICAL_DATA noncanonical_pointer, "jmp [rsi]", "So is a jump through a pointer there"
+    NONCANONICAL_DATA noncanonical_write, "mov [rsi], rax", "A write to a non-canonical address is T_PROTFLT"
+    NONCANONICAL_DATA noncanonical_update, "inc qword ptr [rsi]", "A read-modify-write of a non-canonical address is T_PROTFLT"
+    NONCANONICAL_DATA noncanonical_pointer, "jmp [rsi]", "A jump through a pointer at a non-canonical address is T_PROTFLT"
 
     .if USER_MAX == NONCANONICAL        # only then is there a page below it
-CASE noncanonical_end, "3.4.10", "So is a word that begins below the first non-canonical address"
+CASE noncanonical_end, "3.4.10", "A word that reaches into the first non-canonical address is T_PROTFLT"
     OWN "mov rax, [rsi]"
     GIVE RSI, NONCANONICAL - 1
     EXPECT T_PROTFLT, CODE

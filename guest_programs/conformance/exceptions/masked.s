@@ -59,23 +59,23 @@ CASE ignored, "3.4.18", "An ignored SIGSEGV is forgotten, and the instruction fa
     EQUAL rax, \signal
 .endm
 
-CASE default_action, "3.4.1", "An exception whose signal is not caught ends the process by it: SIGFPE"
+CASE default_action, "3.4.1", "DIV by zero ends a process that does not catch SIGFPE"
     HANDLE SIGFPE, SIG_DFL
     DIES SIGFPE, "xor ecx, ecx; div ecx"
 
-CASE default_ill, "3.4.5", "So does SIGILL"
+CASE default_ill, "3.4.5", "UD2 ends a process that does not catch SIGILL"
     HANDLE SIGILL, SIG_DFL
     DIES SIGILL, "ud2"
 
-CASE default_trap, "3.4.3", "So does SIGTRAP"
+CASE default_trap, "3.4.3", "INT3 ends a process that does not catch SIGTRAP"
     HANDLE SIGTRAP, SIG_DFL
     DIES SIGTRAP, "int3"
 
-CASE default_bus, "3.4.10", "So does SIGBUS"
+CASE default_bus, "3.4.10", "HLT ends a process that does not catch SIGBUS"
     HANDLE SIGBUS, SIG_DFL
     DIES SIGBUS, "hlt"
 
-CASE default_segv, "3.4.11", "So does SIGSEGV"
+CASE default_segv, "3.4.11", "A page fault ends a process that does not catch SIGSEGV"
     HANDLE SIGSEGV, SIG_DFL
     DIES SIGSEGV, "mov rax, [NOWHERE]"
 

@@ -94,11 +94,11 @@ CASE \name, "3.4.16", \title
 .endm
 
     KERNELS kernel_read, "mov rax, [rsi]", PGEX_U, 0xffffffe000000123, "A read in the kernel's half is SEGV_MAPERR, with the address"
-    KERNELS kernel_write, "mov [rsi], rax", PGEX_U + PGEX_W, 0xffffffff80000000, "So is a write"
-    KERNELS kernel_last, "mov al, [rsi]", PGEX_U, -1, "So is the last byte of all"
-    KERNELS upper_half, "mov al, [rsi]", PGEX_U, 0xffff800000000000, "So is the first byte of the upper half"
+    KERNELS kernel_write, "mov [rsi], rax", PGEX_U + PGEX_W, 0xffffffff80000000, "A write in the kernel's half is SEGV_MAPERR"
+    KERNELS kernel_last, "mov al, [rsi]", PGEX_U, -1, "A read of the last byte of all is SEGV_MAPERR"
+    KERNELS upper_half, "mov al, [rsi]", PGEX_U, 0xffff800000000000, "A read of the first byte of the upper half is SEGV_MAPERR"
 
-CASE kernel_fetch, "3.4.16", "So is a jump to the kernel's half"
+CASE kernel_fetch, "3.4.16", "A jump to the kernel's half is SEGV_MAPERR, with rip at its target"
     OWN "jmp rsi"
     GIVE RSI, 0xffffffff80000000
     EXPECT T_PAGEFLT, 0xffffffff80000000, addr=0xffffffff80000000
@@ -112,14 +112,14 @@ CASE none_read, "3.4.12 9.7", "A read of a PROT_NONE mapping is the version's pr
     EXPECT T_PAGEFLT, CODE, err=PGEX_U, addr=FRESH + 5
     PROTECTED
 
-CASE none_write, "3.4.12 9.7", "So is a write"
+CASE none_write, "3.4.12 9.7", "A write to a PROT_NONE mapping is the version's protection failure"
     MAP_FRESH PROT_NONE
     OWN "mov [rsi], rax"
     GIVE RSI, FRESH + 5
     EXPECT T_PAGEFLT, CODE, err=PGEX_U + PGEX_W, addr=FRESH + 5
     PROTECTED
 
-CASE none_fetch, "3.4.12 9.7", "So is a jump there"
+CASE none_fetch, "3.4.12 9.7", "A jump to a PROT_NONE mapping is the version's protection failure"
     MAP_FRESH PROT_NONE
     OWN "jmp rsi"
     GIVE RSI, FRESH + 5
@@ -183,7 +183,7 @@ CASE past_end, "3.4.17 9.7", "A page beyond the end of its file is a protection 
     EXPECT T_PAGEFLT, CODE + 2, err=PGEX_U, addr=FRESH + PAGE_SIZE
     PROTECTED
 
-CASE past_end_write, "3.4.17 9.7", "So is a write there"
+CASE past_end_write, "3.4.17 9.7", "A write beyond the end of a file is a protection failure"
     SYSCALL7 SYS_mmap, FRESH, 2*PAGE_SIZE, PROT_READ + PROT_WRITE, PLAIN_MAP, r12, 0, IMG_SIZE - PAGE_SIZE
     OK
     OWN "mov [rsi + 4096], al"

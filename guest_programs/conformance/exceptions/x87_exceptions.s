@@ -61,7 +61,7 @@ CASE first_use, "3.4.6", "The first x87 instruction of a process is executed: no
     EXPECT T_PRIVINFLT, CODE + 2
     CATCH SIGILL, ILL_PRVOPC
 
-CASE first_sse, "3.4.6", "So is the first SSE instruction"
+CASE first_sse, "3.4.6", "The first SSE instruction of a process is executed"
     OWN "xorps xmm0, xmm0; ud2"
     EXPECT T_PRIVINFLT, CODE + 3
     CATCH SIGILL, ILL_PRVOPC

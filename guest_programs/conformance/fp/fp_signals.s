@@ -25,7 +25,7 @@ CASE back, "7.6.6 7.9.6", "After the handler, which has used them all, everythin
     INTERRUPTED spoils
     SAME_FP fp_found, fp_pattern
 
-CASE untouched, "7.6.6 7.9.6", "So it is after a handler that uses none"
+CASE untouched, "7.6.6 7.9.6", "After a handler that does not use the FP unit everything is as it was"
     INTERRUPTED record
     SAME_FP fp_found, fp_pattern
 

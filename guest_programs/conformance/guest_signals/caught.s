@@ -57,7 +57,7 @@ CASE registers, "7.7.1 7.2.16 7.7.4", "The frame has the guest's registers, r10 
     ALARM
     RUN
 
-CASE flags_word, "7.7.4", "So is the word flags, after an interrupt"
+CASE flags_word, "7.7.4", "After an interrupt the word flags of the frame is 0"
     LOOP record_alarm
     ALARM
     RUN
@@ -137,7 +137,7 @@ further:
     jnz once_more
     EQUAL [taken], 20
 
-CASE alternate, "7.7.3 7.9.1", "Its handler runs on the alternate stack if it is to"
+CASE alternate, "7.7.3 7.9.1", "A signal that ends a RUN is handled on the alternate stack if it is to be"
     LOOP record_alarm, SA_ONSTACK
     SYSCALL SYS_sigaltstack, altstack, 0
     OK
@@ -161,7 +161,7 @@ CASE from_lwp, "7.7.1 2.1.5", "A signal that another LWP sends to this one ends 
     RUN
     EQUAL [taken_rdi], SIGUSR1
 
-CASE from_process, "7.7.1", "So does one that a child sends to the process"
+CASE from_process, "7.7.1", "A signal that a child sends to the process ends the RUN"
     LOOP record_alarm
     HANDLE SIGUSR1, record
     SYSCALL SYS_getpid

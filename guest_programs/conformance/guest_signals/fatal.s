@@ -46,10 +46,10 @@ CASE \name, "7.7.5", \title
 .endm
 
     FATAL term, SIGTERM, "SIGTERM with its default action ends the process whose guest runs"
-    FATAL kill, SIGKILL, "SIGKILL ends it"
-    FATAL usr1, SIGUSR1, "SIGUSR1 with its default action ends it"
+    FATAL kill, SIGKILL, "SIGKILL ends the process whose guest runs"
+    FATAL usr1, SIGUSR1, "SIGUSR1 with its default action ends the process whose guest runs"
 
-CASE core, "7.7.5", "SIGQUIT, whose default action writes a core image, does too"
+CASE core, "7.7.5", "SIGQUIT, whose default action writes a core image, ends the process too"
     GUEST_OF_CHILD
     SYSCALL SYS_kill, r14, SIGQUIT
     OK
@@ -59,7 +59,7 @@ CASE core, "7.7.5", "SIGQUIT, whose default action writes a core image, does too
     and eax, 0x7f                       # whether there is a core image is the system's affair
     EQUAL rax, SIGQUIT
 
-CASE reflected, "7.7.5 7.7.1", "Before that the guest is taken out: its frame is written, with trapno 0"
+CASE reflected, "7.7.5 7.7.1", "Before a fatal signal the guest is taken out: its frame is written, with trapno 0"
     GUEST_OF_CHILD
     SYSCALL SYS_kill, r14, SIGTERM
     OK
@@ -68,7 +68,7 @@ CASE reflected, "7.7.5 7.7.1", "Before that the guest is taken out: its frame is
     EQUAL [HER_FRAME + TF_RDI], DATA
     EQUAL [HER_FRAME + TF_CS], USER_CS
 
-CASE busy, "6.4.1 6.15.1", "The vmspace is in use until then, by whoever shares it"
+CASE busy, "6.4.1 6.15.1", "A vmspace that a child's guest runs in is in use"
     GUEST_OF_CHILD
     SYSCALL SYS_vmspace_destroy, SPACE
     mov r13, rax
@@ -76,7 +76,7 @@ CASE busy, "6.4.1 6.15.1", "The vmspace is in use until then, by whoever shares 
     ENDED SIGTERM
     EQUAL r13, ERRNO_EBUSY
 
-CASE released, "7.7.5 6.15.5 6.4.1", "Afterwards nobody is in the vmspace, and it can be destroyed"
+CASE released, "7.7.5 6.15.5 6.4.1", "After a fatal signal nobody is in the vmspace, and it can be destroyed"
     GUEST_OF_CHILD
     SYSCALL SYS_kill, r14, SIGKILL
     OK
@@ -88,7 +88,7 @@ CASE released, "7.7.5 6.15.5 6.4.1", "Afterwards nobody is in the vmspace, and i
     SYSCALL7 SYS_vmspace_mmap, SPACE, CODE, IMG_SIZE, RWX, PLAIN_MAP, r12, 0
     OK
 
-CASE stopped, "7.7.5 3.2.5", "SIGKILL ends it even while it is stopped"
+CASE stopped, "7.7.5 3.2.5", "SIGKILL ends a process whose guest runs even while it is stopped"
     GUEST_OF_CHILD
     SYSCALL SYS_kill, r14, SIGSTOP
     SYSCALL SYS_wait4, r14, status, WUNTRACED, 0
@@ -97,7 +97,7 @@ CASE stopped, "7.7.5 3.2.5", "SIGKILL ends it even while it is stopped"
     OK
     ENDED SIGKILL
 
-CASE masked, "7.7.5 7.2.12", "A fatal signal that is masked does not, until it is unmasked"
+CASE masked, "7.7.5 7.2.12", "A fatal signal that is masked ends nothing until it is unmasked"
     MASK SIG_BLOCK, SIGTERM
     mov qword ptr [RUNNING], 0
     GUEST "inc qword ptr [rdi + 16]; cmp qword ptr [rdi + 8], 0; je .-9; syscall"

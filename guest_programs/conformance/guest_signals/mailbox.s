@@ -20,14 +20,14 @@ CASE no_mailbox, "9.5", "SA_MAILBOX means nothing: the handler is called, and vm
     EXPECT T_FAST_SYSCALL, CODE + 2
     RUN
 
-CASE no_flag, "9.5", "sigaction does not tell of it afterwards"
+CASE no_flag, "9.5", "sigaction does not tell of SA_MAILBOX afterwards"
     HANDLE SIGUSR1, record, SA_MAILBOX + SA_RESTART
     SYSCALL SYS_sigaction, SIGUSR1, 0, old
     OK
     mov eax, [old + SA_FLAGS]
     EQUAL rax, SA_RESTART
 
-CASE no_xflags, "9.5 4.4.1", "Nor is there a bit of it in mc_xflags"
+CASE no_xflags, "9.5 4.4.1", "There is no bit of a mailbox in mc_xflags"
     FORGET_SIGNALS
     HANDLE SIGUSR1, record, SA_MAILBOX
     RAISE SIGUSR1
@@ -35,7 +35,7 @@ CASE no_xflags, "9.5 4.4.1", "Nor is there a bit of it in mc_xflags"
 
 .else
 
-CASE stores, "7.7.6", "The number is stored as an int, and no handler is called"
+CASE stores, "7.7.6", "The signal's number is stored as an int, and no handler is called"
     BOX
     mov rax, -1
     mov [box], rax
@@ -51,7 +51,7 @@ CASE flag, "7.7.6", "sigaction tells of SA_MAILBOX and of where it is"
     mov eax, [old + SA_FLAGS]
     EQUAL rax, SA_MAILBOX + SA_RESTART
 
-CASE once, "7.7.6", "The next vmspace_ctl is EINTR, the one after it runs the guest"
+CASE once, "7.7.6", "After a mailbox signal vmspace_ctl is EINTR once, and then runs the guest"
     BOX
     GUEST "syscall"
     RAISE SIGUSR1
@@ -60,7 +60,7 @@ CASE once, "7.7.6", "The next vmspace_ctl is EINTR, the one after it runs the gu
     EXPECT T_FAST_SYSCALL, CODE + 2
     RUN
 
-CASE untouched, "7.7.6 6.5.3", "That vmspace_ctl neither runs the guest nor writes the frame"
+CASE untouched, "7.7.6 6.5.3", "vmspace_ctl that is EINTR neither runs the guest nor writes the frame"
     BOX
     GUEST "inc qword ptr [rdi + 16]; syscall"
     GIVE RDI, DATA
@@ -72,7 +72,7 @@ CASE untouched, "7.7.6 6.5.3", "That vmspace_ctl neither runs the guest nor writ
     EQUAL [frame + TF_TRAPNO], rax
     EQUAL [RUNNING], 0
 
-CASE any_frame, "7.7.6", "It does not look at the frame's address"
+CASE any_frame, "7.7.6", "vmspace_ctl that is EINTR does not look at the frame's address"
     BOX
     RAISE SIGUSR1
     SYSCALL SYS_vmspace_ctl, SPACE, VMSPACE_CTL_RUN, 0, 0
@@ -86,7 +86,7 @@ CASE after_id, "7.7.6 6.2.2", "An unknown id comes first, and the mailbox is rep
     CTL
     REFUSED ERRNO_EINTR
 
-CASE before_command, "7.7.6 6.5.1", "It comes before an unknown command"
+CASE before_command, "7.7.6 6.5.1", "EINTR for a mailbox comes before an unknown command"
     BOX
     RAISE SIGUSR1
     SYSCALL SYS_vmspace_ctl, SPACE, OTHER_COMMAND, frame, tls
@@ -94,7 +94,7 @@ CASE before_command, "7.7.6 6.5.1", "It comes before an unknown command"
     SYSCALL SYS_vmspace_ctl, SPACE, OTHER_COMMAND, frame, tls
     REFUSED ERRNO_EOPNOTSUPP
 
-CASE other_calls, "7.7.6", "Other calls that do not sleep neither fail nor take it away"
+CASE other_calls, "7.7.6", "Calls that do not sleep neither fail for a mailbox nor take it away"
     BOX
     RAISE SIGUSR1
     SYSCALL SYS_getpid
@@ -104,7 +104,7 @@ CASE other_calls, "7.7.6", "Other calls that do not sleep neither fail nor take 
     CTL
     REFUSED ERRNO_EINTR
 
-CASE two, "7.7.6", "Two signals are one EINTR; the later number stays"
+CASE two, "7.7.6", "Two mailbox signals are one EINTR; the later number stays"
     BOX
     HANDLE SIGUSR2, box, SA_MAILBOX
     RAISE SIGUSR1
@@ -116,7 +116,7 @@ CASE two, "7.7.6", "Two signals are one EINTR; the later number stays"
     EXPECT T_FAST_SYSCALL, CODE + 2
     RUN
 
-CASE masked, "7.7.6", "While it is masked nothing is stored"
+CASE masked, "7.7.6", "While a mailbox signal is masked nothing is stored"
     BOX
     MASK SIG_BLOCK, SIGUSR1
     RAISE SIGUSR1

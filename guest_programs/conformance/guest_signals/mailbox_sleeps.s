@@ -41,13 +41,13 @@ CASE no_refusal, "9.5 7.7.1", "A signal that comes during a guest is no EINTR of
     RUN
     .else
 
-CASE nanosleep, "7.7.7", "The next sleep is EINTR at once"
+CASE nanosleep, "7.7.7", "After a mailbox signal the next sleep is EINTR at once"
     BOX
     RAISE SIGUSR1
     SYSCALL SYS_nanosleep, an_hour, 0
     REFUSED ERRNO_EINTR
 
-CASE forgotten, "7.7.7", "With that it is forgotten: vmspace_ctl and the next sleep are not refused"
+CASE forgotten, "7.7.7", "After the sleep it has ended a mailbox signal is forgotten"
     BOX
     RAISE SIGUSR1
     SYSCALL SYS_nanosleep, an_hour, 0
@@ -58,13 +58,13 @@ CASE forgotten, "7.7.7", "With that it is forgotten: vmspace_ctl and the next sl
     EXPECT T_FAST_SYSCALL, CODE + 2
     RUN
 
-CASE umtx, "7.7.7", "umtx_sleep is EINTR too"
+CASE umtx, "7.7.7", "After a mailbox signal umtx_sleep is EINTR"
     BOX
     RAISE SIGUSR1
     SYSCALL SYS_umtx_sleep, a_word, 0, 0
     REFUSED ERRNO_EINTR
 
-CASE pipe, "7.7.7", "So is the read of an empty pipe, even with SA_RESTART"
+CASE pipe, "7.7.7", "After one the read of an empty pipe is EINTR, even with SA_RESTART"
     BOX SA_RESTART
     SYSCALL SYS_pipe
     OK
@@ -90,7 +90,7 @@ CASE during, "7.7.8", "A mailbox signal during a guest: vmspace_ctl returns 0 wi
     RUN
     EQUAL [box], SIGUSR1
 
-CASE following, "7.7.8", "The following vmspace_ctl is EINTR, and the next goes on in the guest"
+CASE following, "7.7.8", "After it the following vmspace_ctl is EINTR, and the next goes on in the guest"
     BOX
     INTERRUPT
     RUN
@@ -104,7 +104,7 @@ CASE following, "7.7.8", "The following vmspace_ctl is EINTR, and the next goes 
 
 # ---- handlers
 
-CASE in_context, "7.7.6 7.9.6", "A handler that comes before it is reported finds 0x40 in mc_xflags"
+CASE in_context, "7.7.6 7.9.6", "A handler before a mailbox is reported finds 0x40 in mc_xflags"
     BOX
     HANDLE SIGUSR2, record
     RAISE SIGUSR1
@@ -114,7 +114,7 @@ CASE in_context, "7.7.6 7.9.6", "A handler that comes before it is reported find
     CTL
     REFUSED ERRNO_EINTR
 
-CASE again, "7.7.6 7.9.6", "sigreturn reports it once more if the handler has slept"
+CASE again, "7.7.6 7.9.6", "sigreturn reports a mailbox once more if the handler has slept"
     BOX
     HANDLE SIGUSR2, sleeps
     RAISE SIGUSR1
@@ -124,7 +124,7 @@ CASE again, "7.7.6 7.9.6", "sigreturn reports it once more if the handler has sl
     CTL
     REFUSED ERRNO_EINTR
 
-CASE no_context, "7.7.6", "Without one mc_xflags has no such bit"
+CASE no_context, "7.7.6", "Without a signal in a mailbox mc_xflags has no such bit"
     BOX
     HANDLE SIGUSR2, record
     RAISE SIGUSR2

@@ -46,7 +46,7 @@ CASE stopped, "7.2.13", "A stop and a continue are not seen: the guest stands st
     mov qword ptr [GO], 1
     REAPED 0
 
-CASE stopped_twice, "7.2.13", "So it does the second time"
+CASE stopped_twice, "7.2.13", "A second stop and continue are not seen"
     WAITS
     call start_guest
     mov r15d, 2
@@ -117,7 +117,7 @@ turns:
     EQUAL [HERS], 5
     REAPED 0
 
-CASE two_guests, "7.2.14 6.5.6", "Nor is it when the other is a guest as well"
+CASE two_guests, "7.2.14 6.5.6", "Two guests that take turns do not see the end of their time slices"
     WAITS
     GUEST ".Lgive2: inc qword ptr [rdi]; mov rax, [rdi]; .Lwait2: cmp [rsi], rax; jb .Lwait2; cmp rax, 5; jb .Lgive2; syscall"
     WANT RAX, 5

@@ -49,7 +49,7 @@ CASE masked, "7.2.12", "A signal that is masked is not seen: the guest runs on t
     EQUAL [taken], 0
     REAPED 0
 
-CASE masked_waits, "7.2.12 7.7.1", "It is pending afterwards, and handled once it is unmasked"
+CASE masked_waits, "7.2.12 7.7.1", "A masked signal is pending after the RUN, and handled once it is unmasked"
     WAITS
     HANDLE SIGUSR1, record
     MASK SIG_BLOCK, SIGUSR1
@@ -68,7 +68,7 @@ CASE ignored, "7.2.12", "A signal that is ignored is not seen"
     RUN
     REAPED 0
 
-CASE ignored_by_default, "7.2.12", "One that is ignored by default is not seen"
+CASE ignored_by_default, "7.2.12", "A signal that is ignored by default is not seen"
     WAITS
     HANDLE SIGIO, SIG_DFL
     SENDS SIGIO

@@ -42,8 +42,8 @@ CASE \name, "3.2.1", \title
 .endm
 
     NO_SIGNAL number_0, 0, "Signal 0 has no action: EINVAL"
-    NO_SIGNAL number_129, 129, "Nor has 129"
-    NO_SIGNAL negative, -1, "Nor has -1"
+    NO_SIGNAL number_129, 129, "Signal 129 has no action: EINVAL"
+    NO_SIGNAL negative, -1, "Signal -1 has no action: EINVAL"
 
 CASE no_signal, "3.2.1", "To send signal 129 is EINVAL"
     SYSCALL SYS_getpid
@@ -108,14 +108,14 @@ CASE reset, "7.9.5", "With SA_RESETHAND the action is SIG_DFL from the call of t
     EQUAL [taken], 1
     EQUAL [old + SA_HANDLER], SIG_DFL
 
-CASE reset_once, "7.9.5", "A second signal has its default action"
+CASE reset_once, "7.9.5", "After SA_RESETHAND a second signal has its default action"
     FORGET_SIGNALS
     HANDLE SIGIO, record, SA_RESETHAND
     RAISE SIGIO
     RAISE SIGIO                         # ignored by default
     EQUAL [taken], 1
 
-CASE reset_flag, "7.9.5", "The flag is still told"
+CASE reset_flag, "7.9.5", "After SA_RESETHAND has done its work the flag is still told"
     FORGET_SIGNALS
     HANDLE SIGIO, record, SA_RESETHAND
     RAISE SIGIO
@@ -124,13 +124,13 @@ CASE reset_flag, "7.9.5", "The flag is still told"
     mov eax, [old + SA_FLAGS]
     EQUAL rax, SA_RESETHAND
 
-CASE reset_masks, "7.9.5 7.9.4", "The signal is masked in that handler as in another"
+CASE reset_masks, "7.9.5 7.9.4", "With SA_RESETHAND the signal is masked in its handler as without"
     FORGET_SIGNALS
     HANDLE SIGIO, asks_mask, SA_RESETHAND
     RAISE SIGIO
     EQUAL [mask], 1 << (SIGIO - 1)
 
-CASE kept, "7.9.5", "Without it the handler stays"
+CASE kept, "7.9.5", "Without SA_RESETHAND the handler stays"
     FORGET_SIGNALS
     HANDLE SIGIO, record
     RAISE SIGIO

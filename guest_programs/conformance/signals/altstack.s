@@ -22,17 +22,17 @@ NOWHERE = 0x123456
     EQUAL rax, \value
 .endm
 
-CASE none, "4.8.2", "A new program has none: SS_DISABLE"
+CASE none, "4.8.2", "A new program has no alternate stack: SS_DISABLE"
     STACK_FLAGS SS_DISABLE
 
-CASE told, "4.8.2", "sigaltstack tells where it is, how large, and that it is not in use"
+CASE told, "4.8.2", "sigaltstack tells where the stack is, how large, and that it is not in use"
     ENABLE LEAST + 5
     OK
     STACK_FLAGS 0
     EQUAL [old + SS_SP], stack
     EQUAL [old + SS_SIZE], LEAST + 5
 
-CASE exchanged, "4.8.2", "The old one is told when a new one is set"
+CASE exchanged, "4.8.2", "sigaltstack tells the old stack when a new one is set"
     ENABLE
     OK
     mov dword ptr [disabled + SS_FLAGS], SS_DISABLE
@@ -41,16 +41,16 @@ CASE exchanged, "4.8.2", "The old one is told when a new one is set"
     EQUAL [old + SS_SP], stack
     STACK_FLAGS SS_DISABLE
 
-CASE too_small, "4.8.2", "Less than 8192 bytes is ENOMEM, and changes nothing"
+CASE too_small, "4.8.2", "An alternate stack of less than 8192 bytes is ENOMEM, and changes nothing"
     ENABLE LEAST - 1
     REFUSED ERRNO_ENOMEM
     STACK_FLAGS SS_DISABLE
 
-CASE small_disabled, "4.8.2", "The size does not matter with SS_DISABLE"
+CASE small_disabled, "4.8.2", "The size of an alternate stack does not matter with SS_DISABLE"
     ENABLE 0, SS_DISABLE
     OK
 
-CASE unknown_flag, "4.8.2", "A flag that is not known: ignored in 2011, EINVAL later"
+CASE unknown_flag, "4.8.2", "sigaltstack with a flag that is not known: ignored in 2011, EINVAL later"
     ENABLE LEAST, UNKNOWN_FLAG
     .ifdef VPTE_RW
     REFUSED ERRNO_EINVAL
@@ -58,15 +58,15 @@ CASE unknown_flag, "4.8.2", "A flag that is not known: ignored in 2011, EINVAL l
     OK
     .endif
 
-CASE unreadable, "4.8.2", "A structure that cannot be read is EFAULT"
+CASE unreadable, "4.8.2", "sigaltstack: a structure that cannot be read is EFAULT"
     SYSCALL SYS_sigaltstack, NOWHERE, 0
     REFUSED ERRNO_EFAULT
 
-CASE unwritable, "4.8.2", "One that cannot be written is EFAULT"
+CASE unwritable, "4.8.2", "sigaltstack: a structure that cannot be written is EFAULT"
     SYSCALL SYS_sigaltstack, 0, NOWHERE
     REFUSED ERRNO_EFAULT
 
-CASE on_it, "7.9.1", "A handler with SA_ONSTACK runs at its upper end, without a red zone"
+CASE on_it, "7.9.1", "A handler with SA_ONSTACK runs at the stack's upper end, without a red zone"
     ENABLE
     OK
     HANDLE SIGUSR1, record, SA_ONSTACK
@@ -74,7 +74,7 @@ CASE on_it, "7.9.1", "A handler with SA_ONSTACK runs at its upper end, without a
     EQUAL [taken], 1
     EQUAL [taken_rsp], stack + LEAST - SF_SIZE - 8
 
-CASE aligned, "7.9.1", "On a multiple of 16 even if its end is none"
+CASE aligned, "7.9.1", "A frame on the alternate stack is on a multiple of 16, even if the end is none"
     ENABLE LEAST + 5
     OK
     HANDLE SIGUSR1, record, SA_ONSTACK
@@ -85,7 +85,7 @@ CASE aligned, "7.9.1", "On a multiple of 16 even if its end is none"
     sub rax, 8
     EQUAL [taken_rsp], rax
 
-CASE context, "7.9.1 4.4.1 4.5.1", "Its context has mc_onstack 0, and in uc_stack the stack as it was"
+CASE context, "7.9.1 4.4.1 4.5.1", "The context of a handler on it has mc_onstack 0, and in uc_stack the stack as it was"
     ENABLE
     OK
     HANDLE SIGUSR1, record, SA_ONSTACK
@@ -106,7 +106,7 @@ CASE without_flag, "7.9.1", "A handler without SA_ONSTACK runs on the stack of t
     sub rax, 8
     EQUAL [taken_rsp], rax
 
-CASE disabled_again, "7.9.1", "So does one with SA_ONSTACK once the stack is disabled"
+CASE disabled_again, "7.9.1", "A handler with SA_ONSTACK runs on the program's stack once the other is disabled"
     ENABLE 0, SS_DISABLE
     OK
     HANDLE SIGUSR1, record, SA_ONSTACK
@@ -116,7 +116,7 @@ CASE disabled_again, "7.9.1", "So does one with SA_ONSTACK once the stack is dis
     sub rax, 8
     EQUAL [taken_rsp], rax
 
-CASE in_use, "4.8.2 7.9.1", "In the handler it is SS_ONSTACK, and cannot be disabled"
+CASE in_use, "4.8.2 7.9.1", "In a handler on it the stack is SS_ONSTACK, and cannot be disabled"
     ENABLE
     OK
     HANDLE SIGUSR1, asks, SA_ONSTACK
@@ -125,7 +125,7 @@ CASE in_use, "4.8.2 7.9.1", "In the handler it is SS_ONSTACK, and cannot be disa
     EQUAL [asked_flags], SS_ONSTACK
     EQUAL [asked_errno], ERRNO_EINVAL
 
-CASE not_any_more, "7.9.6 4.8.2", "sigreturn says that it is not in use any more"
+CASE not_any_more, "7.9.6 4.8.2", "After sigreturn the alternate stack is not in use any more"
     ENABLE
     OK
     HANDLE SIGUSR1, record, SA_ONSTACK
@@ -151,7 +151,7 @@ CASE nested, "7.9.1", "A second handler on it runs below the first one's frame, 
 inside:
     STACK_FLAGS 0
 
-CASE nested_return, "7.9.6", "Back from the second, the first is on the stack still"
+CASE nested_return, "7.9.6", "Back from a second handler, the first is on the alternate stack still"
     ENABLE
     OK
     HANDLE SIGUSR1, raises_and_asks, SA_ONSTACK

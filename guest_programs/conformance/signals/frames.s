@@ -98,7 +98,7 @@ CASE code, "7.9.2", "Without SA_SIGINFO rsi is the code: 0 if it was sent"
     INTERRUPTED SIGUSR1
     EQUAL [taken_rsi], 0
 
-CASE code_of_fault, "7.9.2", "And of a fault the fault's"
+CASE code_of_fault, "7.9.2", "Without SA_SIGINFO rsi is the code of a fault"
     FAULTS 0, 0x123456
     EQUAL [taken_rsi], SEGV_MAPERR
 
@@ -106,7 +106,7 @@ CASE address, "7.9.2", "rcx is the address of a fault"
     FAULTS 0, 0x123456
     EQUAL [taken_rcx], 0x123456
 
-CASE siginfo, "4.7.1 7.9.2", "With SA_SIGINFO the structure has number, code and address"
+CASE siginfo, "4.7.1 7.9.2", "With SA_SIGINFO the siginfo has number, code and address"
     FAULTS SA_SIGINFO, 0x123457
     mov eax, [TAKEN_SI + SI_SIGNO]
     EQUAL rax, SIGSEGV
@@ -115,7 +115,7 @@ CASE siginfo, "4.7.1 7.9.2", "With SA_SIGINFO the structure has number, code and
     EQUAL [TAKEN_SI + SI_ADDR], 0x123457
     EQUAL [taken_rcx], 0x123457
 
-CASE siginfo_rest, "4.7.1", "All else in it is 0"
+CASE siginfo_rest, "4.7.1", "All else in the siginfo of a fault is 0"
     FAULTS SA_SIGINFO, 0x123457
     mov eax, [TAKEN_SI + SI_ERRNO]
     EQUAL rax, 0
@@ -134,7 +134,7 @@ CASE siginfo_rest, "4.7.1", "All else in it is 0"
     jnz .Lsum
     EQUAL rax, 0
 
-CASE siginfo_sent, "4.7.1", "Of a signal that was sent the code is 0, and the sender is not told"
+CASE siginfo_sent, "4.7.1", "The siginfo of a signal that was sent has code 0, and does not tell the sender"
     INTERRUPTED SIGUSR1, SA_SIGINFO
     mov eax, [TAKEN_SI + SI_SIGNO]
     EQUAL rax, SIGUSR1
@@ -142,7 +142,7 @@ CASE siginfo_sent, "4.7.1", "Of a signal that was sent the code is 0, and the se
     EQUAL rax, 0
     EQUAL [TAKEN_SI + SI_PID], 0
 
-CASE no_siginfo, "4.7.1", "Without SA_SIGINFO the structure is all 0"
+CASE no_siginfo, "4.7.1", "Without SA_SIGINFO the siginfo in the frame is 0"
     INTERRUPTED SIGUSR1
     EQUAL [TAKEN_SI + SI_SIGNO], 0
     EQUAL [TAKEN_SI + SI_CODE], 0
@@ -194,7 +194,7 @@ CASE context, "4.4.1 4.5.1 7.9.2", "The context has the words of the trap: trapn
     EQUAL [TAKEN_MC + MC_SS], USER_SS
     EQUAL [TAKEN_MC + MC_R15], 0x123458
 
-CASE context_call, "4.4.1 7.9.2 1.3.1", "Of a system call they are its result: rip behind it, RAX, CF, trapno 0x81, err 2"
+CASE context_call, "4.4.1 7.9.2 1.3.1", "The context of a system call: rip behind it, RAX, CF, trapno 0x81, err 2"
     FORGET_SIGNALS
     HANDLE SIGUSR1, record
     SYSCALL SYS_getpid
@@ -246,7 +246,7 @@ no_room_parent:
     and eax, 0x7f
     EQUAL rax, SIGILL
 
-CASE no_room_caught, "7.9.10", "Even if SIGILL is caught"
+CASE no_room_caught, "7.9.10", "A frame that cannot be written ends the process even if SIGILL is caught"
     HANDLE SIGILL, record
     HANDLE SIGUSR1, record
     SYSCALL SYS_fork

@@ -31,12 +31,12 @@ CASE itself, "7.9.4", "In a handler its own signal is masked"
     EQUAL [inside], USR1
     EQUAL [inside + 8], 0
 
-CASE and_sa_mask, "7.9.4 4.8.1", "So is what sa_mask says"
+CASE and_sa_mask, "7.9.4 4.8.1", "In a handler what sa_mask says is masked"
     IN_HANDLER 0, HUP + USR2
     RAISE SIGUSR1
     EQUAL [inside], USR1 + HUP + USR2
 
-CASE and_old, "7.9.4", "And what was masked before"
+CASE and_old, "7.9.4", "In a handler what was masked before stays masked"
     IN_HANDLER 0, HUP
     MASK SIG_BLOCK, SIGTERM
     RAISE SIGUSR1
@@ -48,7 +48,7 @@ CASE no_defer, "7.9.4", "With SA_NODEFER its own signal is not masked"
     RAISE SIGUSR1
     EQUAL [inside], 0
 
-CASE no_defer_mask, "7.9.4", "Unless sa_mask says so"
+CASE no_defer_mask, "7.9.4", "With SA_NODEFER its own signal is masked if sa_mask says so"
     IN_HANDLER SA_NODEFER, USR1 + HUP
     RAISE SIGUSR1
     EQUAL [inside], USR1 + HUP
@@ -65,7 +65,7 @@ CASE back, "7.9.6 7.9.4", "After the handler the mask is as it was"
     MASKED TERM
     MASK SIG_UNBLOCK, SIGTERM
 
-CASE changed, "7.9.6 4.5.1", "Or as the handler has left it in its context"
+CASE changed, "7.9.6 4.5.1", "After the handler the mask is what it has left in its context"
     FORGET_SIGNALS
     HANDLE SIGUSR1, masks_hup
     RAISE SIGUSR1
@@ -78,7 +78,7 @@ CASE deferred, "7.9.4 3.2.3", "A signal that comes in its own handler is handled
     EQUAL [taken], 2
     EQUAL [taken_before], 1             # at the end of the first
 
-CASE deferred_other, "7.9.4", "One that sa_mask holds back comes after the handler"
+CASE deferred_other, "7.9.4", "A signal that sa_mask holds back comes after the handler"
     FORGET_SIGNALS
     mov qword ptr [notes], 0
     mov qword ptr [lwp_action + SA_MASK], USR2
@@ -122,7 +122,7 @@ CASE once, "3.2.3", "A signal that is sent twice while it is masked comes once"
     EQUAL [taken], 1
 
 # Each handler is interrupted by the next signal, so the lowest is done first.
-CASE lowest_first, "3.2.3", "Of several the lowest comes first, and its handler is interrupted by the next"
+CASE lowest_first, "3.2.3", "The lowest of several signals comes first, and its handler is interrupted by the next"
     FORGET_SIGNALS
     mov qword ptr [notes], 0
     HANDLE SIGHUP, note
@@ -172,7 +172,7 @@ CASE never_masked, "3.2.2", "SIGKILL and SIGSTOP are left out of a mask without 
     EQUAL [found + 8], -1
     FORGET_SIGNALS
 
-CASE wrong_how, "3.2.1", "Another way to change it is EINVAL"
+CASE wrong_how, "3.2.1", "sigprocmask: another way to change the mask is EINVAL"
     SYSCALL SYS_sigprocmask, OTHER_HOW, no_signals, 0
     REFUSED ERRNO_EINVAL
 

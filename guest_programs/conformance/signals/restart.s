@@ -24,7 +24,7 @@ CASE again, "1.3.6", "With SA_RESTART sigwaitinfo is made again, and waits on"
     EQUAL rax, SIGUSR2
     EQUAL [taken], 1
 
-CASE not_again, "1.3.6", "Without it is EINTR"
+CASE not_again, "1.3.6", "Without SA_RESTART sigwaitinfo is EINTR"
     WAITING 0
     SYSCALL SYS_sigwaitinfo, usr2, 0
     REFUSED ERRNO_EINTR
@@ -44,7 +44,7 @@ CASE context, "1.3.6 7.9.2", "The handler's context stands at the SYSCALL, with 
     EQUAL [TAKEN_MC + MC_R8], 0x8888
     EQUAL [TAKEN_MC + MC_R9], 0x9999
 
-CASE context_of_eintr, "1.3.2 7.9.2", "That of one which is EINTR stands behind it, with errno and carry"
+CASE context_of_eintr, "1.3.2 7.9.2", "The context of a call that is EINTR stands behind it, with errno and carry"
     WAITING 0
     SYSCALL SYS_sigwaitinfo, usr2, 0
 behind:
@@ -77,7 +77,7 @@ CASE pipe, "1.3.6", "The read of an empty pipe is made again with SA_RESTART"
     EQUAL rax, 1
     EQUAL [taken], 1
 
-CASE pipe_not_again, "1.3.6", "Without it is EINTR"
+CASE pipe_not_again, "1.3.6", "Without SA_RESTART the read of an empty pipe is EINTR"
     SYSCALL SYS_pipe
     OK
     mov r12, rax
@@ -101,7 +101,7 @@ CASE ignored, "1.3.6", "A signal that is ignored does not interrupt"
     OK
     EQUAL rax, SIGUSR2
 
-CASE masked, "1.3.6", "Nor does one that is masked"
+CASE masked, "1.3.6", "A signal that is masked does not interrupt"
     WAITING 0, sends_usr2
     MASK SIG_BLOCK, SIGUSR1
     SYSCALL SYS_sigwaitinfo, usr2, 0

@@ -51,14 +51,14 @@ CASE \name, "7.9.6 7.9.8", \title
     FLAG flag_ac, PSL_AC, "Alignment check is a program's to set"
     FLAG flag_id, PSL_ID, "Identification is a program's to set"
 
-CASE flag_t, "7.9.6 7.9.8", "T is, and the first instruction is stepped"
+CASE flag_t, "7.9.6 7.9.8", "T is a program's to set, and the first instruction is stepped"
     OWN "nop; nop"
     ENTER CODE, PSL_USER + PSL_T
     WANT RFLAGS, PSL_USER
     EXPECT T_TRCTRAP, CODE + 1
     CATCH SIGTRAP, TRAP_TRACE
 
-CASE flag_rf, "7.9.8", "RF is"
+CASE flag_rf, "7.9.8", "RF is a program's to set"
     OWN "int3"
     ENTER CODE, PSL_USER + PSL_RF
     EXPECT T_BPTFLT, CODE + 1
@@ -72,7 +72,7 @@ CASE bit_\bit, "7.9.8", "To change bit \bit of the flags is EINVAL"
     REFUSED ERRNO_EINVAL
     .endr
 
-CASE nothing_changed, "7.9.8", "Then nothing is restored, neither a register nor the mask"
+CASE nothing_changed, "7.9.8", "sigreturn that is refused restores nothing, neither a register nor the mask"
     CONTEXT
     mov qword ptr [own_context + UC_SIGMASK], HUP
     mov qword ptr [own_context + UC_MCONTEXT + MC_RBX], 0x1111
@@ -84,7 +84,7 @@ CASE nothing_changed, "7.9.8", "Then nothing is restored, neither a register nor
     SYSCALL SYS_sigprocmask, SIG_BLOCK, 0, mask
     EQUAL [mask], 0
 
-CASE results, "7.9.6 1.3.1", "RAX and the carry flag are the context's, not a result"
+CASE results, "7.9.6 1.3.1", "After sigreturn RAX and the carry flag are the context's, not a result"
     CONTEXT
     mov rax, 0x123456789abcdef0
     mov [own_context + UC_MCONTEXT + MC_RAX], rax
@@ -96,7 +96,7 @@ CASE results, "7.9.6 1.3.1", "RAX and the carry flag are the context's, not a re
     mov rcx, 0x123456789abcdef0
     EQUAL rax, rcx
 
-CASE all_registers, "7.9.6 1.4.1", "RCX, R10 and R11, which other system calls spoil, among them"
+CASE all_registers, "7.9.6 1.4.1", "sigreturn loads RCX, R10 and R11, which other system calls spoil"
     CONTEXT
     mov qword ptr [own_context + UC_MCONTEXT + MC_RCX], 0xcccc
     mov qword ptr [own_context + UC_MCONTEXT + MC_R10], 0x1010
@@ -108,7 +108,7 @@ CASE all_registers, "7.9.6 1.4.1", "RCX, R10 and R11, which other system calls s
     EQUAL r8, 0x1010
     EQUAL r9, 0x1111
 
-CASE mask, "7.9.6", "The mask is the context's"
+CASE mask, "7.9.6", "After sigreturn the mask is the context's"
     CONTEXT
     mov qword ptr [own_context + UC_SIGMASK], HUP
     mov qword ptr [own_context + UC_SIGMASK + 8], 3
@@ -117,14 +117,14 @@ CASE mask, "7.9.6", "The mask is the context's"
     EQUAL [mask], HUP
     EQUAL [mask + 8], 3
 
-CASE unmaskable, "7.9.6 3.2.2", "But for SIGKILL and SIGSTOP"
+CASE unmaskable, "7.9.6 3.2.2", "After sigreturn SIGKILL and SIGSTOP are not masked"
     CONTEXT
     mov qword ptr [own_context + UC_SIGMASK], -1
     RETURN
     SYSCALL SYS_sigprocmask, SIG_SETMASK, no_signals, mask
     EQUAL [mask], ~(1 << (SIGKILL - 1) | 1 << (SIGSTOP - 1))
 
-CASE pending, "7.9.6", "A signal that it unmasks comes at once, with the new context"
+CASE pending, "7.9.6", "A signal that sigreturn unmasks comes at once, with the new context"
     CONTEXT
     HANDLE SIGHUP, record
     MASK SIG_BLOCK, SIGHUP
@@ -148,25 +148,25 @@ elsewhere:
 
 # ---- contexts that cannot be read
 
-CASE nowhere, "7.9.7", "A context that is not there is EFAULT"
+CASE nowhere, "7.9.7", "sigreturn of a context that is not there is EFAULT"
     SYSCALL SYS_sigreturn, NOWHERE
     REFUSED ERRNO_EFAULT
 
-CASE null, "7.9.7", "So is one at address 0"
+CASE null, "7.9.7", "sigreturn of a context at address 0 is EFAULT"
     SYSCALL SYS_sigreturn, 0
     REFUSED ERRNO_EFAULT
 
-CASE kernels, "7.9.7", "So is one in the kernel's half"
+CASE kernels, "7.9.7", "sigreturn of a context in the kernel's half is EFAULT"
     SYSCALL SYS_sigreturn, -PAGE_SIZE
     REFUSED ERRNO_EFAULT
 
-CASE part, "7.9.7", "So is one whose end is not there"
+CASE part, "7.9.7", "sigreturn of a context whose end is not there is EFAULT"
     SYSCALL SYS_sigreturn, CODE + IMG_SIZE - 512
     REFUSED ERRNO_EFAULT
 
 # ---- selectors
 
-CASE kernel_cs, "7.9.9", "A cs of another ring: SIGBUS with code T_PROTFLT"
+CASE kernel_cs, "7.9.9", "sigreturn to a cs of another ring: SIGBUS with code T_PROTFLT"
     CONTEXT
     HANDLE SIGBUS, keeps_rax
     mov qword ptr [own_context + UC_MCONTEXT + MC_CS], KERNEL_CS
@@ -176,7 +176,7 @@ CASE kernel_cs, "7.9.9", "A cs of another ring: SIGBUS with code T_PROTFLT"
     EQUAL [taken_rdi], SIGBUS
     EQUAL [taken_rsi], T_PROTFLT
 
-CASE kernel_cs_result, "7.9.9", "And EINVAL, which is what its handler begins with"
+CASE kernel_cs_result, "7.9.9", "sigreturn to a cs of another ring is EINVAL, which the handler of SIGBUS begins with"
     CONTEXT
     HANDLE SIGBUS, keeps_rax
     mov qword ptr [own_context + UC_MCONTEXT + MC_CS], KERNEL_CS
@@ -185,7 +185,7 @@ CASE kernel_cs_result, "7.9.9", "And EINVAL, which is what its handler begins wi
     EQUAL [kept_rax], ERRNO_EINVAL
     BITS [taken_flags], PSL_C, PSL_C
 
-CASE kernel_cs_masked, "7.9.9", "If SIGBUS is masked it waits, and sigreturn is EINVAL"
+CASE kernel_cs_masked, "7.9.9", "sigreturn to a cs of another ring is EINVAL if SIGBUS is masked, which then waits"
     CONTEXT
     MASK SIG_BLOCK, SIGBUS
     mov qword ptr [own_context + UC_MCONTEXT + MC_CS], KERNEL_CS

@@ -19,7 +19,7 @@ CASE waiting_already, "3.2.6", "sigsuspend with a signal that waits already call
     REFUSED ERRNO_EINTR
     EQUAL [taken], 1
 
-CASE restart, "3.2.6 1.3.6", "Even if the handler has SA_RESTART"
+CASE restart, "3.2.6 1.3.6", "sigsuspend is EINTR even if the handler has SA_RESTART"
     FORGET_SIGNALS
     HANDLE SIGUSR1, record, SA_RESTART
     MASK SIG_BLOCK, SIGUSR1
@@ -28,7 +28,7 @@ CASE restart, "3.2.6 1.3.6", "Even if the handler has SA_RESTART"
     REFUSED ERRNO_EINTR
     EQUAL [taken], 1
 
-CASE old_mask, "3.2.6", "The old mask is back afterwards, and is what the context has"
+CASE old_mask, "3.2.6", "After sigsuspend the old mask is back, and is what the context had"
     FORGET_SIGNALS
     HANDLE SIGUSR1, record
     MASK SIG_BLOCK, SIGUSR1
@@ -38,7 +38,7 @@ CASE old_mask, "3.2.6", "The old mask is back afterwards, and is what the contex
     SYSCALL SYS_sigprocmask, SIG_BLOCK, 0, mask
     EQUAL [mask], USR1
 
-CASE handlers_mask, "3.2.6 7.9.4", "The handler has the temporary mask, and its signal, masked"
+CASE handlers_mask, "3.2.6 7.9.4", "A handler during sigsuspend has the temporary mask, and its signal, masked"
     FORGET_SIGNALS
     HANDLE SIGUSR1, asks_mask
     MASK SIG_BLOCK, SIGUSR1
@@ -46,7 +46,7 @@ CASE handlers_mask, "3.2.6 7.9.4", "The handler has the temporary mask, and its 
     SYSCALL SYS_sigsuspend, only_hup
     EQUAL [mask], USR1 + HUP
 
-CASE meanwhile, "3.2.6", "A signal that comes meanwhile ends it, one that the mask holds back does not"
+CASE meanwhile, "3.2.6", "sigsuspend ends with a signal that comes, not with one that its mask holds back"
     FORGET_SIGNALS
     HANDLE SIGUSR1, record
     HANDLE SIGHUP, record
@@ -58,7 +58,7 @@ CASE meanwhile, "3.2.6", "A signal that comes meanwhile ends it, one that the ma
     EQUAL [taken], 2
     EQUAL [hups_before], 0
 
-CASE unreadable_mask, "3.2.6", "A mask that cannot be read is EFAULT"
+CASE unreadable_mask, "3.2.6", "sigsuspend with a mask that cannot be read is EFAULT"
     SYSCALL SYS_sigsuspend, NOWHERE
     REFUSED ERRNO_EFAULT
 
@@ -78,7 +78,7 @@ CASE nothing, "3.2.4", "sigtimedwait without time, when nothing waits, is EAGAIN
     SYSCALL SYS_sigtimedwait, both, info, no_time
     REFUSED ERRNO_EAGAIN
 
-CASE lowest, "3.2.4 3.2.3", "It takes the lowest of the signals that wait, and returns its number"
+CASE lowest, "3.2.4 3.2.3", "sigtimedwait takes the lowest of the signals that wait, and returns its number"
     BOTH_BLOCKED
     RAISE SIGUSR2
     RAISE SIGUSR1
@@ -91,7 +91,7 @@ CASE lowest, "3.2.4 3.2.3", "It takes the lowest of the signals that wait, and r
     SYSCALL SYS_sigtimedwait, both, info, no_time
     EQUAL rax, SIGUSR2
 
-CASE information, "3.2.4 4.7.1", "Its siginfo has the number, and code 0"
+CASE information, "3.2.4 4.7.1", "The siginfo of sigtimedwait has the number, and code 0"
     BOTH_BLOCKED
     RAISE SIGUSR1
     mov qword ptr [info + SI_CODE], -1
@@ -102,7 +102,7 @@ CASE information, "3.2.4 4.7.1", "Its siginfo has the number, and code 0"
     mov eax, [info + SI_CODE]
     EQUAL rax, 0
 
-CASE only_these, "3.2.4", "It does not take another one"
+CASE only_these, "3.2.4", "sigtimedwait does not take a signal it was not asked for"
     BOTH_BLOCKED
     RAISE SIGUSR1
     SYSCALL SYS_sigtimedwait, only_usr2, 0, no_time
@@ -110,12 +110,12 @@ CASE only_these, "3.2.4", "It does not take another one"
     SYSCALL SYS_sigtimedwait, both, 0, no_time
     OK
 
-CASE wrong_time, "3.2.4", "A wrong time is EINVAL, if nothing waits"
+CASE wrong_time, "3.2.4", "sigtimedwait with a wrong time is EINVAL, if nothing waits"
     BOTH_BLOCKED
     SYSCALL SYS_sigtimedwait, both, 0, a_wrong_time
     REFUSED ERRNO_EINVAL
 
-CASE time_unread, "3.2.4", "If something does, the time is not looked at"
+CASE time_unread, "3.2.4", "sigtimedwait does not look at the time if a signal waits"
     BOTH_BLOCKED
     RAISE SIGUSR1
     SYSCALL SYS_sigtimedwait, both, 0, a_wrong_time
@@ -131,7 +131,7 @@ CASE arrives, "3.2.4", "sigwaitinfo takes a signal that comes while it waits, ev
     EQUAL rax, SIGUSR1
     EQUAL [taken], 0
 
-CASE over, "3.2.4", "When its time is over it is EAGAIN"
+CASE over, "3.2.4", "sigtimedwait is EAGAIN when its time is over"
     BOTH_BLOCKED
     SYSCALL SYS_clock_gettime, CLOCK_MONOTONIC, before
     SYSCALL SYS_sigtimedwait, both, 0, a_while

@@ -138,7 +138,7 @@ CASE rep, "7.8.1 12.6", "REP STOSB is stepped element by element"
     EXPECT T_TRCTRAP, CODE + 2
     RUN
 
-CASE rep_movs, "7.8.1 12.6", "So is REP MOVSQ, downwards too"
+CASE rep_movs, "7.8.1 12.6", "REP MOVSQ is stepped element by element, downwards too"
     STEPS "rep movsq; nop"
     GIVE RFLAGS, PSL_USER + PSL_T + PSL_D
     WANT RFLAGS, PSL_USER + PSL_D
@@ -157,7 +157,7 @@ CASE fault, "7.8.1 3.4.5", "A fault comes instead of the step, with T still set"
     EXPECT T_PRIVINFLT, CODE
     RUN
 
-CASE page_fault, "7.8.1", "So does a page fault"
+CASE page_fault, "7.8.1", "A page fault comes instead of the step, with T still set"
     GUEST "mov rax, [rsi]"
     ENTER CODE, PSL_USER + PSL_T
     GIVE RSI, 0x123456

@@ -34,7 +34,7 @@ CASE guests_call, "7.8.2 7.2.4 12.1", "A guest's SYSCALL with T: 0x81, with T st
     EXPECT T_FAST_SYSCALL, CODE + 2
     RUN
 
-CASE guests_trap, "7.8.2", "And the virtual kernel gets one SIGTRAP with code TRAP_TRACE"
+CASE guests_trap, "7.8.2", "After a stepped SYSCALL of its guest the virtual kernel gets one SIGTRAP, TRAP_TRACE"
     HANDLE_TRAP record
     GUEST "syscall"
     ENTER CODE, PSL_USER + PSL_T
@@ -44,7 +44,7 @@ CASE guests_trap, "7.8.2", "And the virtual kernel gets one SIGTRAP with code TR
     EQUAL [taken_rdi], SIGTRAP
     EQUAL [taken_rsi], TRAP_TRACE
 
-CASE guests_context, "7.8.2 7.7.3 7.4.1", "Its handler sees vmspace_ctl return: rip behind it, RAX 0, CF and T clear"
+CASE guests_context, "7.8.2 7.7.3 7.4.1", "The handler of that SIGTRAP sees vmspace_ctl return: rip, RAX 0, CF and T clear"
     HANDLE_TRAP record
     GUEST "syscall"
     GIVE RFLAGS, PSL_USER + PSL_T + PSL_C
@@ -57,7 +57,7 @@ after_ctl:
     EQUAL [TAKEN_MC + MC_RCX], tls
     BITS [TAKEN_MC + MC_RFLAGS], PSL_C + PSL_T, 0
 
-CASE guests_trapno, "7.8.2", "mc_trapno in it is 0x81"
+CASE guests_trapno, "7.8.2", "The context of that SIGTRAP has mc_trapno 0x81"
     HANDLE_TRAP record
     GUEST "syscall"
     ENTER CODE, PSL_USER + PSL_T
@@ -100,7 +100,7 @@ CASE guests_next, "7.8.2 7.8.1", "Entered as it came back, with T, the guest is 
     RUN
     EQUAL [taken], 1
 
-CASE guests_plain, "7.8.2", "Without T there is no SIGTRAP"
+CASE guests_plain, "7.8.2", "A guest's SYSCALL without T brings no SIGTRAP"
     HANDLE_TRAP record
     GUEST "syscall"
     EXPECT T_FAST_SYSCALL, CODE + 2
@@ -124,7 +124,7 @@ CASE ctl, "7.8.3 7.7.2", "vmspace_ctl stepped: trapno 0 at once, not one instruc
     EQUAL [RAM + IMG_DATA], 0
 
 # What the frame held is what comes back, the words that are ignored on the way in among them.
-CASE ctl_frame, "7.8.3 7.7.2 7.3.2", "The frame comes back as it was but for trapno, and sanitised"
+CASE ctl_frame, "7.8.3 7.7.2 7.3.2", "vmspace_ctl stepped: the frame comes back as it was but for trapno, and sanitised"
     HANDLE_TRAP stops
     GUEST "syscall"
     ENTER CODE, -1
@@ -134,7 +134,7 @@ CASE ctl_frame, "7.8.3 7.7.2 7.3.2", "The frame comes back as it was but for tra
     OK
     call conform_compare
 
-CASE ctl_trap, "7.8.3", "The SIGTRAP comes behind vmspace_ctl, with T still in the virtual kernel's flags"
+CASE ctl_trap, "7.8.3", "vmspace_ctl stepped: SIGTRAP behind it, with T still in the virtual kernel's flags"
     HANDLE_TRAP stops
     GUEST "syscall"
     STEPPED SYS_vmspace_ctl, SPACE, VMSPACE_CTL_RUN, frame, tls
@@ -146,7 +146,7 @@ after_stepped:
     EQUAL [TAKEN_MC + MC_RAX], 0
     BITS [TAKEN_MC + MC_RFLAGS], PSL_C + PSL_T, PSL_T
 
-CASE ctl_goes_on, "7.8.3 3.4.2", "So the next instruction is stepped as well, unless the handler clears T"
+CASE ctl_goes_on, "7.8.3 3.4.2", "Behind a stepped vmspace_ctl the next instruction is stepped too: T stays set"
     HANDLE_TRAP record
     GUEST "syscall"
     STEPPED SYS_vmspace_ctl, SPACE, VMSPACE_CTL_RUN, frame, tls
@@ -157,7 +157,7 @@ after_nop:
     EQUAL [TAKEN_MC + MC_RIP], after_nop
     EQUAL [TAKEN_MC + MC_TRAPNO], T_TRCTRAP
 
-CASE ctl_refused, "7.8.3 1.5.1", "One that is refused is stepped as any other call"
+CASE ctl_refused, "7.8.3 1.5.1", "A vmspace_ctl that is refused is stepped as any other call"
     HANDLE_TRAP record
     GUEST "syscall"
     STEPPED SYS_vmspace_ctl, NOBODY, VMSPACE_CTL_RUN, frame, tls
@@ -167,7 +167,7 @@ after_refused:
     EQUAL [TAKEN_MC + MC_RIP], after_refused
     BITS [TAKEN_MC + MC_RFLAGS], PSL_C + PSL_T, PSL_C
 
-CASE ctl_released, "7.8.3 6.4.1", "Nobody is in the vmspace after that"
+CASE ctl_released, "7.8.3 6.4.1", "After a stepped vmspace_ctl nobody is in the vmspace"
     HANDLE_TRAP stops
     SYSCALL SYS_vmspace_create, NOBODY
     OK
@@ -192,7 +192,7 @@ after_getpid:
     EQUAL [TAKEN_MC + MC_RAX], r13
     BITS [TAKEN_MC + MC_RFLAGS], PSL_C + PSL_T, 0
 
-CASE own_refused, "1.5.1", "One that fails: errno and CF are in the context"
+CASE own_refused, "1.5.1", "A system call with T that fails: errno and CF are in the context"
     HANDLE_TRAP record
     STEPPED SYS_close, -1
     REFUSED ERRNO_EBADF
@@ -200,13 +200,13 @@ CASE own_refused, "1.5.1", "One that fails: errno and CF are in the context"
     EQUAL [TAKEN_MC + MC_RAX], ERRNO_EBADF
     BITS [TAKEN_MC + MC_RFLAGS], PSL_C + PSL_T, PSL_C
 
-CASE own_sleep, "1.5.1", "One that sleeps is stepped when it is over"
+CASE own_sleep, "1.5.1", "A system call with T that sleeps is stepped when it is over"
     HANDLE_TRAP record
     STEPPED SYS_nanosleep, a_millisecond, 0
     OK
     EQUAL [taken], 1
 
-CASE no_stray, "1.5.1", "No second trap comes behind it"
+CASE no_stray, "1.5.1", "No second trap comes behind a system call with T"
     HANDLE_TRAP record
     STEPPED SYS_getpid
     nop
