@@ -115,6 +115,18 @@ def test_a_freed_frame_that_held_code_makes_all_code_stale(phys: PhysicalMemory)
     assert not phys.code
 
 
+def test_a_page_becomes_executable_once(phys: PhysicalMemory) -> None:
+    code = phys.alloc()
+    phys.executable(code)
+    assert phys.code == {code >> 12}
+    assert phys.stale.any and phys.stale.tlb and phys.stale.code_pages
+    phys.stale.clear()
+    phys.executable(code)
+    assert not phys.stale.any
+    phys.free(code)
+    assert phys.stale.code_pages
+
+
 def test_clear_forgets_everything_that_was_stale(phys: PhysicalMemory) -> None:
     stale = phys.stale
     stale.translations()

@@ -174,6 +174,8 @@ def test_granting_rights_leaves_the_cpu_alone(phys: PhysicalMemory, pmap: Pmap) 
     pmap.enter(A, 0x6000 | WRITE)
     pmap.enter(A, 0x6000 | WRITE & ~NX)
     pmap.enter(B, 0x6000 | READ | EXEC_OK)
+    phys.executable(0x6000)
+    phys.stale.clear()
     pmap.allow_execute(B)
     assert not phys.stale.any
 

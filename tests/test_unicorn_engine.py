@@ -679,6 +679,18 @@ def test_code_the_guest_writes_itself_runs_as_written(guest):
     assert guest.frame.rbx == 42
 
 
+def test_code_written_through_an_alias_runs_as_written_behind_other_stores(guest):
+    guest.put(FORTY_ONE, ABSENT)
+    pa = guest.phys.read_u64(guest.slot(ABSENT)) & PTE_FRAME
+    guest.enter(DATA + PAGE_SIZE, WRITE_PAGE, pa)
+    guest.phys.executable(pa)
+    store = "inc byte ptr [rsi + 256]"
+    code = f"{store}; call rdi; {store}; inc byte ptr [rsi + 1]; call rdi; syscall"
+    guest.phys.page(pa)[:8] = asm("mov ebx, 41; ret").ljust(8, b"\0")
+    guest.run(code, rdi=ABSENT, rsi=DATA + PAGE_SIZE)
+    assert guest.frame.rbx == 42
+
+
 def test_a_file_is_memory_at_once_and_gone_at_once(guest, tmp_path):
     path = tmp_path / "image"
     path.write_bytes(bytes(2 * PAGE_SIZE))

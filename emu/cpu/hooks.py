@@ -13,6 +13,7 @@ from emu.cpu.unicorn_library import (
     HOOK_BLOCK,
     HOOK_INSN,
     HOOK_INTR,
+    HOOK_NOTHING,
     add_hook,
     address_of,
     delete_hook,
@@ -55,6 +56,10 @@ class Hooks:
     def on_block(self, target: int, where: tuple[int, int] = ALWAYS) -> int:
         """Return the hook's own handle, which is the address of its structure."""
         return self._add(HOOK_BLOCK, target, where=where)
+
+    def on_nothing(self, where: tuple[int, int]) -> int:
+        """Add a hook that is never called, and whose presence matters."""
+        return self._add(HOOK_NOTHING, 0, where=where)
 
     def delete(self, hook: int) -> None:
         delete_hook(self._handle, hook)

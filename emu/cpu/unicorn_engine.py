@@ -24,6 +24,7 @@ from emu.abi.x86 import (
     Vector,
 )
 from emu.cpu.boot_space import build_boot_space
+from emu.cpu.code_pages import CodePages
 from emu.cpu.cpuid import answer_cpuid, answer_rdtsc, answer_rdtscp
 from emu.cpu.engine import EngineError, Exit
 from emu.cpu.fp_state import FP_INITIAL, FpState
@@ -141,6 +142,7 @@ class UnicornEngine:
         self._shared = Words()
         self._words = self._shared.words
         self._hooks = Hooks(self._handle, self._shared.address)
+        self._code_pages = CodePages(self._hooks)
         self._routines = place_routines() if native else None
         self._slots = memoryview(self.frame).cast("B").cast("Q")
         self._safe_rflags = c_uint64()
@@ -473,6 +475,8 @@ class UnicornEngine:
 
     def _forget_stale(self, root: int) -> None:
         stale = self._stale
+        if stale.code_pages:
+            self._code_pages.follow(self._phys.code)
         if stale.tlb or root != self._root:
             self._write_root(root)
         if stale.all_code or not self._forget_ranges(root, stale.code):

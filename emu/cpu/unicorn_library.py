@@ -53,6 +53,7 @@ ERR_INSN_INVALID: int = uc.UC_ERR_INSN_INVALID
 HOOK_INTR: int = uc.UC_HOOK_INTR
 HOOK_INSN: int = uc.UC_HOOK_INSN
 HOOK_BLOCK: int = uc.UC_HOOK_BLOCK
+HOOK_NOTHING: int = uc.UC_HOOK_MEM_FETCH_PROT  # all of the memory may be fetched from
 
 ALWAYS = (1, 0)  # a hook over an empty range applies to every address
 NEVER = (1 << 63, 1 << 63)  # not canonical: nothing ever runs there

@@ -32,13 +32,14 @@ REGION_CEILING = 1 << 40  # a page-table entry that points higher is a reserved-
 class Stale:
     """What the CPU still remembers of memory that has changed."""
 
-    __slots__ = ("all_code", "any", "code", "tlb")
+    __slots__ = ("all_code", "any", "code", "code_pages", "tlb")
 
     def __init__(self) -> None:
         self.any = False
         self.tlb = False  # translations lost rights, or a page table was freed
         self.code: list[tuple[int, int, int]] = []  # (root, va, size) written by the kernel
         self.all_code = False  # code changed somewhere that is not known by address
+        self.code_pages = False  # other pages than before hold code
 
     def translations(self) -> None:
         self.tlb = self.any = True
@@ -51,8 +52,12 @@ class Stale:
     def code_changed(self) -> None:
         self.all_code = self.any = True
 
+    def code_found(self) -> None:
+        """Note that a page holds code that did not, and may have been written to as data."""
+        self.code_pages = self.tlb = self.any = True
+
     def clear(self) -> None:
-        self.any = self.tlb = self.all_code = False
+        self.any = self.tlb = self.all_code = self.code_pages = False
         self.code.clear()
 
 
@@ -146,7 +151,15 @@ class PhysicalMemory:
         if number in self.code:
             self.code.discard(number)
             self.stale.code_changed()
+            self.stale.code_pages = True
         self._free.append(pa)
+
+    def executable(self, pa: int) -> None:
+        """Note that the page at `pa` has become executable somewhere."""
+        number = pa >> PAGE_SHIFT
+        if number not in self.code:
+            self.code.add(number)
+            self.stale.code_found()
 
     def page(self, pa: int) -> memoryview:
         """Return the 4096 bytes of the page at `pa`, writable in place."""
@@ -202,6 +215,7 @@ class PhysicalMemory:
         dead = [n for n in self.code if first <= n < first + (region.size >> PAGE_SHIFT)]
         self.code.difference_update(dead)
         self.stale.code_changed()
+        self.stale.code_pages = True
         self.stale.translations()
         self.on_unmap(region.base, region.size)
         _host_unmap(region.address, region.size)

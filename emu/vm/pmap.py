@@ -104,7 +104,7 @@ class Pmap:
             return False
         table = self._tables[va >> _TABLE_SHIFT]
         self._words[(table >> 3) + (va >> PAGE_SHIFT & _SLOT_MASK)] = pte & ~_NX
-        self._phys.code.add((pte & PTE_FRAME) >> PAGE_SHIFT)
+        self._phys.executable(pte & PTE_FRAME)
         return True
 
     def remove(self, start: int, end: int) -> None:

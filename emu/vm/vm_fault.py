@@ -54,7 +54,7 @@ def vm_fault(
         pte |= _EXEC_OK
         if access == _EXEC:
             pte &= ~_NX
-            phys.code.add(pa >> PAGE_SHIFT)
+            phys.executable(pa)
     pmap.enter(va, pte)
 
 
