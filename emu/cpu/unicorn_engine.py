@@ -27,7 +27,13 @@ from emu.cpu.boot_space import build_boot_space
 from emu.cpu.cpuid import answer_cpuid, answer_rdtsc, answer_rdtscp
 from emu.cpu.engine import EngineError, Exit
 from emu.cpu.fp_state import FP_INITIAL, FpState
-from emu.cpu.guest_code import by_page, can_be_fetched, icebp_length
+from emu.cpu.guest_code import (
+    by_page,
+    can_be_fetched,
+    hide_pushed_trace,
+    icebp_length,
+    is_pushf,
+)
 from emu.cpu.hooks import Hooks
 from emu.cpu.safe_stop import (
     BUDGET,
@@ -72,6 +78,7 @@ _STORED = [*_GENERAL, "rsp", "rflags", "rip"]
 _EXIT_SYSCALL = Exit.SYSCALL
 _EXIT_PAGE_FAULT = Exit.PAGE_FAULT
 _RF = int(Rflags.RF)
+_T = int(Rflags.T)
 _VM = int(Rflags.VM)
 _T_OR_VM = int(Rflags.T | Rflags.VM)
 _FAST_SYSCALL = int(Trap.FAST_SYSCALL)
@@ -200,6 +207,24 @@ class UnicornEngine:
             if self._stopped():
                 return self._interrupted(started)
             reg_read_batch(*self._rip_register)
+
+    def catch_up(self, root: int) -> Exit:
+        # Single steps are blocks of one instruction.  They end before the block does at the
+        # latest, so nothing is repeated for long: REP strings end a block themselves.
+        frame = self.frame
+        while True:
+            self.store()
+            rip = frame.rip
+            frame.rflags |= _T
+            self.load()
+            reason = self.run(root)
+            self.store()
+            frame.rflags &= ~_T
+            if reason is not Exit.TRAP or frame.trapno != Trap.TRCTRAP:
+                self.load()
+                return reason
+            if is_pushf(self._phys, root, rip):
+                hide_pushed_trace(self._phys, root, frame.rsp)
 
     def _odd_syscall(self) -> None:
         # With T set the engine has also raised the single step of this instruction.  It belongs
