@@ -134,6 +134,8 @@ def _page_fault(lwp: Lwp) -> None:
     try:
         space.fault(va, access)
         lwp.proc.usage.minor_faults += 1
+        if access == _WRITE and lwp.proc.kernel.phys.code_ended:
+            _stored_to_code(lwp)
         return
     except VmFaultError as fault:
         result = fault.result
@@ -152,6 +154,27 @@ def _page_fault(lwp: Lwp) -> None:
             handle(lwp, earlier)
             return
     _unresolved(lwp, result)
+
+
+def _stored_to_code(lwp: Lwp) -> None:
+    """An instruction may now store to a page that held code.  If it lies there itself, it would
+    have to be fetched, and that would take the right away again: execute it alone."""
+    phys, pmap = lwp.proc.kernel.phys, lwp.vmspace.pmap
+    number, phys.code_ended = phys.code_ended, 0
+    lwp.cpu.store()
+    first, last = lwp.frame.rip, lwp.frame.rip + _LONGEST_INSTRUCTION - 1 & U64_MASK
+    if not pmap.allow_execute_once(first, number) and not pmap.allow_execute_once(last, number):
+        return
+    traced = lwp.frame.rflags & _TRACE
+    reason = lwp.cpu.step(pmap.cr3)
+    phys.end_code(number)
+    phys.code_ended = 0
+    if reason is Exit.TRAP and lwp.frame.trapno == Trap.TRCTRAP and not traced:
+        return
+    if traced:
+        lwp.frame.rflags |= _TRACE
+        lwp.cpu.load()
+    handle(lwp, reason)
 
 
 def _runs_off_the_end(frame: Trapframe) -> bool:

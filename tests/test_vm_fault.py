@@ -528,6 +528,17 @@ def test_a_page_is_entered_not_executable_until_it_is_fetched() -> None:
     assert plain.phys.code == {(pte & PTE_FRAME) >> 12}
 
 
+def test_a_page_of_code_can_be_read_elsewhere_and_is_code_no_more_once_it_is_written() -> None:
+    plain = Plain(B2020, READ | EXEC)
+    plain.touch(BASE, EXEC)
+    number = next(iter(plain.phys.code))
+    plain.map.lookup(BASE).prot = READ | WRITE  # as if it were another mapping of the page
+    pte = plain.touch(BASE, READ)
+    assert (pte & Pte.RW, plain.phys.code) == (0, {number})
+    pte = plain.touch(BASE, WRITE)
+    assert (pte & Pte.RW, plain.phys.code) == (Pte.RW, set())
+
+
 def test_the_offset_is_a_place_in_the_object() -> None:
     plain = Plain(B2011)
     pte = plain.touch(BASE + 0x1234, WRITE)

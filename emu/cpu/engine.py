@@ -70,6 +70,13 @@ class CpuEngine(Protocol):
         """
         ...
 
+    def step(self, root: int) -> Exit:
+        """Execute one instruction; what comes back is T_TRCTRAP if nothing else happens.
+
+        The frame is complete and T in it is clear, even if it was set.
+        """
+        ...
+
     def store(self) -> None:
         """Complete the frame after a PAGE_FAULT exit; do nothing if it is complete."""
         ...

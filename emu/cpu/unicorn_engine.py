@@ -209,22 +209,27 @@ class UnicornEngine:
             reg_read_batch(*self._rip_register)
 
     def catch_up(self, root: int) -> Exit:
-        # Single steps are blocks of one instruction.  They end before the block does at the
-        # latest, so nothing is repeated for long: REP strings end a block themselves.
-        frame = self.frame
+        # Single steps are blocks of one instruction.  There are few, at most a block: REP strings
+        # end theirs.
         while True:
-            self.store()
-            rip = frame.rip
-            frame.rflags |= _T
-            self.load()
-            reason = self.run(root)
-            self.store()
-            frame.rflags &= ~_T
-            if reason is not Exit.TRAP or frame.trapno != Trap.TRCTRAP:
-                self.load()
+            reason = self.step(root)
+            if reason is not Exit.TRAP or self.frame.trapno != Trap.TRCTRAP:
                 return reason
-            if is_pushf(self._phys, root, rip):
-                hide_pushed_trace(self._phys, root, frame.rsp)
+
+    def step(self, root: int) -> Exit:
+        frame = self.frame
+        self.store()
+        rip = frame.rip
+        pushf = is_pushf(self._phys, root, rip)
+        frame.rflags |= _T
+        self.load()
+        reason = self.run(root)
+        self.store()
+        frame.rflags &= ~_T
+        self.load()
+        if pushf and frame.rip != rip:
+            hide_pushed_trace(self._phys, root, frame.rsp)
+        return reason
 
     def _odd_syscall(self) -> None:
         # With T set the engine has also raised the single step of this instruction.  It belongs

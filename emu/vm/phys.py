@@ -67,6 +67,14 @@ class Cache(Protocol):
         """Drop what refers to the physical pages in [first, last)."""
         ...
 
+    def deny_unseen_stores(self, number: int) -> None:
+        """Let nobody store to page `number`, which holds code, without the engine's notice."""
+        ...
+
+    def deny_execute(self, number: int) -> None:
+        """Let nobody execute page `number` without asking first."""
+        ...
+
 
 class Region:
     """A host file in physical memory, from `base` up.  `size` is what is reserved for it."""
@@ -98,7 +106,9 @@ class PhysicalMemory:
         self.stale = Stale()
         self.caches: WeakSet[Cache] = WeakSet()
         self.code: set[int] = set()
-        """Page numbers that were ever entered executable since they were allocated."""
+        """Page numbers that hold code: somebody may execute it, and nobody store to it unseen."""
+        self.code_ended = 0
+        """The last page that held code and does no more, until somebody has looked; or 0."""
         self.kernel_pml4e = 0
         """The word every root table has in slot 511: the engine's own supervisor pages."""
         self.on_map: Callable[[int, int, int], None] = _ignore_map
@@ -139,6 +149,21 @@ class PhysicalMemory:
 
     def out_of_memory(self) -> NoReturn:
         raise KernelError(Errno.ENOMEM, "out of physical memory")
+
+    def begin_code(self, number: int) -> None:
+        """A page is going to be executed: whoever could store to it unseen asks again."""
+        if number not in self.code:
+            self.code.add(number)
+            for cache in list(self.caches):
+                cache.deny_unseen_stores(number)
+
+    def end_code(self, number: int) -> None:
+        """A page is going to be stored to unseen: whoever executes it asks again."""
+        self.code.discard(number)
+        self.code_ended = number
+        self.stale.code_changed()
+        for cache in list(self.caches):
+            cache.deny_execute(number)
 
     def free(self, pa: int) -> None:
         """Give a frame back.  Code that was translated from it must not run again."""

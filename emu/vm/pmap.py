@@ -5,7 +5,9 @@ access faults and vm_fault puts it back.  Nothing above this module writes a pag
 Taking rights away is noted in `phys.stale`; granting them is not, the CPU looks again on a miss.
 
 Every page is entered NX and becomes executable at its first instruction fetch (EXEC_OK says it
-may): the engine is ten times slower at storing to pages that hold code.
+may): the engine is ten times slower at storing to pages that hold code.  But through a translation
+that is NX it misses stores that change code.  So while a page holds code, as `phys` records, no
+translation to it is both writable and NX.
 """
 
 from collections.abc import Iterator
@@ -18,6 +20,8 @@ _V = int(Pte.V)
 _RW = int(Pte.RW)
 _NX = int(Pte.NX)
 _EXEC_OK = int(Pte.EXEC_OK)
+_UNSEEN = _RW | _NX  # after the first of them, the engine does not look at stores any more
+_PAGE = PTE_FRAME | _V
 _TABLE = int(Pte.V | Pte.RW | Pte.U)  # permissions are decided by the last level alone
 
 _TABLE_SHIFT = 21  # what one page table spans
@@ -104,8 +108,31 @@ class Pmap:
             return False
         table = self._tables[va >> _TABLE_SHIFT]
         self._words[(table >> 3) + (va >> PAGE_SHIFT & _SLOT_MASK)] = pte & ~_NX
-        self._phys.code.add((pte & PTE_FRAME) >> PAGE_SHIFT)
+        self._phys.begin_code((pte & PTE_FRAME) >> PAGE_SHIFT)
         return True
+
+    def allow_execute_once(self, va: int, number: int) -> bool:
+        """Clear NX at `va` if page `number` is there, whoever can store to it; return whether."""
+        pte = self.lookup(va)
+        if pte & _PAGE != number << PAGE_SHIFT | _V or not pte & _EXEC_OK:
+            return False
+        table = self._tables[va >> _TABLE_SHIFT]
+        self._words[(table >> 3) + (va >> PAGE_SHIFT & _SLOT_MASK)] = pte & ~_NX
+        return True
+
+    def deny_unseen_stores(self, number: int) -> None:
+        """Take the right to write to page `number` from translations that are not executable."""
+        for where in self._translations(number):
+            if self._words[where] & _UNSEEN == _UNSEEN:
+                self._words[where] &= ~_RW
+                self._phys.stale.translations()
+
+    def deny_execute(self, number: int) -> None:
+        """Make every translation to page `number` NX, until the next fetch."""
+        for where in self._translations(number):
+            if not self._words[where] & _NX:
+                self._words[where] |= _NX
+                self._phys.stale.translations()
 
     def remove(self, start: int, end: int) -> None:
         """Drop every translation in [start, end), at the cost of the tables that exist there."""
@@ -142,6 +169,8 @@ class Pmap:
             if not execute:
                 for slot in range(first >> 3, last >> 3):
                     if pte := self._words[slot]:
+                        if (pte & PTE_FRAME) >> PAGE_SHIFT in self._phys.code:
+                            pte &= ~_RW
                         self._words[slot] = pte & ~_EXEC_OK | _NX
             self._phys.stale.translations()
 
@@ -185,6 +214,18 @@ class Pmap:
                 va = base + (slot << PAGE_SHIFT)
                 if pte & _V and start <= va < end:
                     yield va, pte
+
+    def _translations(self, number: int) -> Iterator[int]:
+        """Yield the index of each word that maps page `number`."""
+        needle = (number >> 4).to_bytes(4, "little")  # bytes 2 to 5 of the entry
+        for table in self._tables.values():
+            entries = bytes(self._phys.bytes[table : table + PAGE_SIZE])
+            at = entries.find(needle)
+            while at >= 0:
+                where = (table + at) >> 3
+                if at & 7 == 2 and self._words[where] & _PAGE == number << PAGE_SHIFT | _V:
+                    yield where
+                at = entries.find(needle, at + 1)
 
     def _table_keys(self, start: int, end: int) -> list[int]:
         """Return the keys of the page tables that exist in [start, end)."""

@@ -17,6 +17,7 @@ _WRITABLE = int(Pte.RW)
 _DIRTY = int(Pte.D)
 _EXEC_OK = int(Pte.EXEC_OK)
 _NX = int(Pte.NX)
+_UNSEEN = _WRITABLE | _NX
 _SLOT_MASK = PTES_PER_PAGE - 1
 
 
@@ -54,7 +55,12 @@ def vm_fault(
         pte |= _EXEC_OK
         if access == _EXEC:
             pte &= ~_NX
-            phys.code.add(pa >> PAGE_SHIFT)
+            phys.begin_code(pa >> PAGE_SHIFT)
+    if pte & _UNSEEN == _UNSEEN and pa >> PAGE_SHIFT in phys.code:
+        if kind == _WRITE:
+            phys.end_code(pa >> PAGE_SHIFT)
+        else:
+            pte &= ~_WRITABLE
     pmap.enter(va, pte)
 
 
