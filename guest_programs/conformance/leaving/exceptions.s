@@ -5,6 +5,7 @@
 WORD_OF_CONTROL = 0x127b                # x87: a division by zero is not masked
 
     PLAIN_SPACE
+    mov dword ptr [RAM + IMG_DATA + 0x100], 0x1f80
 
     # FAULT name, rules, code, trap, title: at its first instruction, nothing is changed.
     .macro FAULT name, rules, code, trap, title
@@ -101,6 +102,32 @@ CASE fp_unseen, "7.1.1", "The first FP instruction of a guest is nothing that th
     EXPECT T_FAST_SYSCALL, CODE + 18
     RUN
     WORD RAM + IMG_DATA, 1
+
+    # With 0x80 in xflags.  The process has the FP unit then, and the next RUN does not ask.
+    .macro ASKED name, code, size, title
+CASE asked_\name, "7.2.3 7.2.15 12.1", "\title with xflags 0x80 is T_DNA, at the instruction, which has done nothing"
+    GUEST \code
+    GIVE XFLAGS, 0x80
+    GIVE RSI, DATA
+    EXPECT T_DNA, CODE
+    RUN
+    AGAIN
+    EXPECT T_FAST_SYSCALL, CODE + \size
+    RUN
+    .endm
+    ASKED x87, "fninit; syscall", 4, an x87 instruction
+    ASKED sse, "movups xmm0, [rsi]; syscall", 5, an SSE instruction
+    ASKED mmx, "paddb mm0, mm1; emms; syscall", 7, an MMX instruction
+    ASKED save, "fxsave [rsi]; syscall", 5, FXSAVE
+    ASKED control, "ldmxcsr [rsi + 0x100]; syscall", 9, LDMXCSR
+
+CASE asked_for_nothing, "7.2.3 7.1.1", "With xflags 0x80 a guest without FP instructions does not notice"
+    GUEST "not rbx; syscall"
+    GIVE XFLAGS, 0x80
+    mov rax, ~(8*CONFORM_PATTERN)
+    WANT RBX, rax
+    EXPECT T_FAST_SYSCALL, CODE + 5
+    RUN
 
 CASE memory_unseen, "7.1.1", "Pages that the host finds are nothing that the virtual kernel sees"
     SYSCALL7 SYS_vmspace_mmap, SPACE, CODE + 0x100000, 64*PAGE_SIZE, RWX, MAP_ANON + MAP_PRIVATE + MAP_FIXED, -1, 0

@@ -1,15 +1,13 @@
 # Writing the frame when a guest comes back: what if that cannot be done.
 
-.include "../threads.inc"
+.include "../conform.inc"
 
 PAGE = 0x30000000                       # of a frame
 KVA = 0x40000000                        # memory behind page tables in the image
 SHOWN = 0x30000
 A_PAGE = IMG_DATA + 2*PAGE_SIZE
-GONE = IMG_DATA + 8                     # words in the image: the guest is inside; it may go on
-GO = IMG_DATA + 16
 
-# A guest that counts up a word before it leaves, and one that waits to be told.
+# COUNTS: a guest that counts up a word before it leaves.
 .macro COUNTS
     mov qword ptr [RAM + IMG_DATA], 0
     GUEST "inc qword ptr [rsi]; syscall"
@@ -174,107 +172,10 @@ CASE taken_\name, "7.4.3 7.4.6 6.14.8", "The guest changes the table: \title"
     REFUSED ERRNO_EFAULT
     ENTRY SHOWN, A_PAGE + PTE_R
 
-    # Another LWP waits inside with its frame at PAGE.
-    .macro ELSEWHERE
-    PAGE_WITH
-    mov qword ptr [RAM + GONE], 0
-    mov qword ptr [RAM + GO], 0
-    mov qword ptr [back], 0
-    GUEST_FROM waits, waits_end
-    GIVE RSI, DATA - IMG_DATA
-    COPY_FRAME PAGE
-    mov qword ptr [lwp_params + 16], lwp_stacks  # there is one at a time
-    START insider
-    .Linside\@:
-    SYSCALL SYS_sched_yield
-    cmp qword ptr [RAM + GONE], 1
-    jne .Linside\@
-    .endm
-
-    .macro RELEASE error
-    mov qword ptr [RAM + GO], 1
-    AWAIT back
-    EQUAL [outcome], \error
-    .endm
-
-CASE unmapped_meanwhile, "7.4.3", "Another LWP unmaps the frame meanwhile: EFAULT"
-    ELSEWHERE
-    SYSCALL SYS_munmap, PAGE, PAGE_SIZE
-    OK
-    RELEASE ERRNO_EFAULT
-    NOBODY_INSIDE
-
-CASE protected_meanwhile, "7.4.3", "Another LWP makes the frame read-only meanwhile: EFAULT"
-    ELSEWHERE
-    SYSCALL SYS_mprotect, PAGE, PAGE_SIZE, PROT_READ
-    OK
-    RELEASE ERRNO_EFAULT
-    WORD PAGE + TF_RIP, CODE
-
-CASE replaced_meanwhile, "7.4.3 7.4.6", "Another LWP maps something else there: that is what is written"
-    ELSEWHERE
-    SYSCALL7 SYS_mmap, PAGE, PAGE_SIZE, PROT_READ + PROT_WRITE, PLAIN_MAP, r12, 0, A_PAGE
-    OK
-    RELEASE 0
-    WORD RAM + A_PAGE + TF_TRAPNO, T_FAST_SYSCALL
-    WORD RAM + A_PAGE + TF_RIP, CODE + waits_end - waits
-
-CASE mapped_again, "7.4.3", "Another LWP unmaps the frame and maps the page again: it is written"
-    ELSEWHERE
-    SYSCALL SYS_munmap, PAGE, PAGE_SIZE
-    OK
-    PAGE_WITH
-    RELEASE 0
-    WORD PAGE + TF_TRAPNO, T_FAST_SYSCALL
-
-CASE scribbled_meanwhile, "7.4.1 7.3.4", "What another LWP stores into the frame meanwhile is not looked at"
-    ELSEWHERE
-    mov rdi, PAGE
-    mov ecx, TF_SIZE/8
-    mov rax, -1
-    rep stosq
-    RELEASE 0
-    WORD PAGE + TF_TRAPNO, T_FAST_SYSCALL
-    WORD PAGE + TF_RBX, 8*CONFORM_PATTERN
-    WORD PAGE + TF_ERR, 2
-
-CASE out_before_written, "7.4.5 6.4.1", "When vmspace_ctl has returned, the LWP is outside for all others"
-    ELSEWHERE
-    SYSCALL SYS_vmspace_destroy, SPACE
-    REFUSED ERRNO_EBUSY
-    RELEASE 0
-    NOBODY_INSIDE
-
-CASE destroyed_on_return, "7.4.5", "The LWP itself may destroy the vmspace that it has come from, at once"
-    GUEST "syscall"
-    EXPECT T_FAST_SYSCALL, CODE + 2
-    RUN
-    NOBODY_INSIDE
-
     FINISH
-
-insider:
-    CTL PAGE
-    mov ecx, 0
-    cmovnc eax, ecx
-    mov [outcome], rax
-    TELL back
-    END_LWP
-
-waits:
-    mov qword ptr [rsi + GONE], 1
-wait_longer:
-    cmp qword ptr [rsi + GO], 1
-    jne wait_longer
-    syscall
-waits_end:
 
     .balign 8
 own_rsp:
     .quad 0
 our_fs:
     .quad our_fs, -1
-back:
-    .quad 0
-outcome:
-    .quad 0
