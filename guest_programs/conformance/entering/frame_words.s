@@ -4,29 +4,30 @@
 
     PLAIN_SPACE
 
+# TWICE word, value: the guest goes in with this, two times: the second time every page is there, and
+# nothing but the event itself writes the frame.
+.macro TWICE word, value, trap, rip, err=0, addr=0
+    .irp time, 1, 2
+    ENTER CODE
+    GIVE \word, \value
+    EXPECT \trap, CODE + \rip, \err, \addr
+    RUN
+    .endr
+.endm
+
 # LEAVES word, value: whatever goes in, what comes out is what happened: by SYSCALL, an exception, a
 # page fault, a breakpoint.
 .macro LEAVES word, value
     GUEST "syscall"
-    GIVE \word, \value
-    EXPECT T_FAST_SYSCALL, CODE + 2
-    RUN
+    TWICE \word, \value, T_FAST_SYSCALL, 2
     GUEST "ud2"
-    GIVE \word, \value
-    EXPECT T_PRIVINFLT, CODE
-    RUN
-    GUEST "mov rax, [0x7777]"
-    GIVE \word, \value
-    EXPECT T_PAGEFLT, CODE, PGEX_U, 0x7777
-    RUN
+    TWICE \word, \value, T_PRIVINFLT, 0
+    GUEST "cmp al, [rip + 0x7000000]"
+    TWICE \word, \value, T_PAGEFLT, 0, PGEX_U, CODE + 6 + 0x7000000
     GUEST "int3"
-    GIVE \word, \value
-    EXPECT T_BPTFLT, CODE + 1
-    RUN
+    TWICE \word, \value, T_BPTFLT, 1
     GUEST "hlt"
-    GIVE \word, \value
-    EXPECT T_PROTFLT, CODE
-    RUN
+    TWICE \word, \value, T_PROTFLT, 0
 .endm
 
     .irp value, 0, 3, 7, 9, 10, 12, 22, 0x80, 0x81, 0x100, 0xffffffffffffffff

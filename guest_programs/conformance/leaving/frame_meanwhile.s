@@ -51,7 +51,7 @@ GO = IMG_DATA + 16
     COPY_FRAME PAGE
     mov qword ptr [lwp_params + 16], lwp_stacks  # there is one at a time
     START insider
-    .Linside\@:
+.Linside\@:
     SYSCALL SYS_sched_yield
     cmp qword ptr [RAM + CAME], 1
     jne .Linside\@

@@ -29,18 +29,31 @@ NUMBERS = DATA + 0x100                  # FS:0 of each is its own number
     mov qword ptr [refusals], 0
 .endm
 
-# AWAIT_INSIDE count: so many are inside, and wait there.
-.macro AWAIT_INSIDE count
+# AWAIT_WORD address, count: wait until so many have done what is counted there, but not for ever.
+.macro AWAIT_WORD address, count
+    mov r15d, 5000
 .Lfewer\@:
     PAUSE
-    cmp qword ptr [RAM + IMG_DATA], \count
+    dec r15d
+    jz .Lnow_or_never\@
+    cmp qword ptr [\address], \count
     jne .Lfewer\@
+.Lnow_or_never\@:
+    EQUAL [\address], \count
+.endm
+
+.macro AWAIT_INSIDE count
+    AWAIT_WORD RAM + IMG_DATA, \count
+.endm
+
+.macro AWAIT_FINISHED count
+    AWAIT_WORD finished, \count
 .endm
 
 # LET_GO count: they go on, and so many come back.
 .macro LET_GO count
     mov qword ptr [RAM + IMG_DATA + 8], 1
-    AWAIT_VALUE finished, \count
+    AWAIT_FINISHED \count
     EQUAL [refusals], 0
 .endm
 
@@ -77,7 +90,7 @@ CASE three, "6.5.6 6.4.1", "Three LWPs inside: the vmspace is busy until the las
     RUNNER 1
     RUNNER 2
     RUNNER 3, rip=CODE + leaves_at_once - guest
-    AWAIT_VALUE finished, 1
+    AWAIT_FINISHED 1
     AWAIT_INSIDE 2
     SYSCALL SYS_vmspace_destroy, SPACE
     REFUSED ERRNO_EBUSY
@@ -158,7 +171,7 @@ CASE fault_beside, "6.5.6 7.2.1", "A fault of one LWP leaves the other inside"
     NONE_INSIDE
     RUNNER 1
     RUNNER 2, SPACE, CODE + faults - guest
-    AWAIT_VALUE finished, 1
+    AWAIT_FINISHED 1
     RESULT 2, TRAPNO, T_PAGEFLT
     RESULT 2, ADDR, 0x7777
     AWAIT_INSIDE 1
@@ -202,7 +215,7 @@ runner:
     jnc came_back
     lock inc qword ptr [refusals]
 came_back:
-    ANNOUNCE finished
+    lock inc qword ptr [finished]
     END_LWP
 
 guest:

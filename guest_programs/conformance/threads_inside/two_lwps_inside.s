@@ -13,14 +13,20 @@ CALL = CODE + guest_call - guest
     mov qword ptr [came_back], 0
     mov qword ptr [handled_by], -1
     mov qword ptr [RAM + IMG_DATA], 0
-    mov qword ptr [lwp_params + LWP_STACK_AT], lwp_stacks   # there is one at a time
+    mov qword ptr [lwp_params + 16], lwp_stacks   # there is one at a time
     START other
+    mov r15d, 5000
 .Lnot_inside\@:
-    SYSCALL SYS_sched_yield
+    SYSCALL SYS_nanosleep, ms, 0
+    dec r15d
+    jz .Lnow_or_never\@
     cmp qword ptr [RAM + IMG_DATA], 1000
     jb .Lnot_inside\@
+.Lnow_or_never\@:
+    cmp r15d, 1
+    sbb ecx, ecx
+    EQUAL rcx, 0                        # it is inside
 .endm
-LWP_STACK_AT = 16
 
 # OTHER_BACK: it comes back, and all is well with it.
 .macro OTHER_BACK
