@@ -83,6 +83,20 @@ CASE by_the_guest, "6.14.12 6.14.9", "A guest changes its own code at another ad
     EXPECT T_FAST_SYSCALL, CODE + 7
     RUN
 
+CASE by_a_step, "6.14.12 7.2.6", "A single step of a store into the page of code itself is a step like any other"
+    FIRST
+    mov rsi, alters
+    mov rdi, RAM + 0x100
+    mov ecx, alters_end - alters
+    rep movsb
+    mov byte ptr [RAM + 0x800], 0
+    ENTER CODE + 0x100
+    or qword ptr [frame + TF_RFLAGS], PSL_T
+    GIVE RSI, ALIAS
+    EXPECT T_TRCTRAP, CODE + 0x100 + second_one - alters
+    RUN
+    BITS [RAM + 0x800], 0xff, 1
+
 CASE by_itself, "6.14.12", "A guest changes code at the address where it runs"
     FIRST
     mov rsi, alters
@@ -153,6 +167,7 @@ CASE data_beside, "6.14.12 6.14.9", "Data beside the code is one for all, while 
 # Two stores of which the second is the one that counts, and on to rdi.
 alters:
     mov byte ptr [rsi + 0x800], 1
+second_one:
     mov byte ptr [rsi + PLACE], dl
     jmp rdi
 leaves:
