@@ -5,6 +5,7 @@ virtual kernel's guest is resolved unseen, or reflected: the virtual kernel gets
 """
 
 from emu.abi.errno import Errno, KernelError
+from emu.abi.frames import Trapframe
 from emu.abi.mman import Prot
 from emu.abi.signal import BusCode, FpeCode, IllCode, SegvCode, Signal, TrapCode
 from emu.abi.vkernel import Trap
@@ -29,6 +30,7 @@ _TRACE = int(Rflags.T)
 _NO_TRACE = U64_MASK & ~_TRACE
 _PAGEFLT = int(Trap.PAGEFLT)
 _LONGEST_INSTRUCTION = 15
+_LAST_USER_BYTE = 0x7FFF_FFFF_FFFF
 
 SIGNALS: dict[int, tuple[Signal, int]] = {
     Trap.PRIVINFLT: (Signal.ILL, IllCode.PRVOPC),
@@ -57,8 +59,15 @@ def handle(lwp: Lwp, reason: Exit) -> None:
         _page_fault(lwp)
     elif reason is Exit.SYSCALL:
         _syscall(lwp)
+    elif reason is Exit.INTERRUPTED:
+        lwp.proc.kernel.sched.attention = True
     elif reason is Exit.TRAP:
         frame = lwp.frame
+        if frame.trapno == Trap.PROTFLT and _runs_off_the_end(frame):
+            earlier = _catch_up(lwp)
+            if earlier is not Exit.TRAP or frame.trapno != Trap.PROTFLT:
+                handle(lwp, earlier)
+                return
         if frame.trapno in (Trap.TRCTRAP, Trap.BPTFLT):
             frame.rflags &= _NO_TRACE
         if frame.trapno == Trap.DNA and not lwp.inside:
@@ -137,7 +146,26 @@ def _page_fault(lwp: Lwp) -> None:
         lwp.cpu.store()
         if access == _READ:
             hardware_says_write(lwp)
+    if err & _FETCH and (va ^ frame.rip) > PAGE_MASK and not frame.rflags & _TRACE:
+        earlier = _catch_up(lwp)
+        if earlier is not Exit.PAGE_FAULT or (frame.addr, frame.err & _FETCH) != (va, _FETCH):
+            handle(lwp, earlier)
+            return
     _unresolved(lwp, result)
+
+
+def _runs_off_the_end(frame: Trapframe) -> bool:
+    """Tell whether a protection fault may be that of fetching from beyond the user's half."""
+    return frame.rip | PAGE_MASK == _LAST_USER_BYTE and not (frame.err or frame.rflags & _TRACE)
+
+
+def _catch_up(lwp: Lwp) -> Exit:
+    """Make up for a fetch that failed before its turn; return what happens first (see CpuEngine).
+
+    It matters only where the failure is reported.  One that is resolved is not noticed, and what
+    precedes it is executed then.
+    """
+    return lwp.cpu.catch_up(lwp.vmspace.pmap.cr3)
 
 
 def hardware_says_write(lwp: Lwp) -> bool:

@@ -222,6 +222,50 @@ def test_an_instruction_that_runs_into_an_absent_page_faults_there(guest):
     assert guest.frame.rip == CODE + 0xFFC
 
 
+def run_to_the_end_of_the_page(guest, text, **registers):
+    """Run code that ends where an absent page begins, and catch up with its fault."""
+    code = asm(text)
+    start = CODE + 0x1000 - len(code)
+    guest.put(code, start)
+    guest.set(rip=start, **registers)
+    assert guest.run() is Exit.PAGE_FAULT
+    assert (guest.frame.err, guest.frame.addr) == (0x14, CODE + 0x1000)
+    return guest.engine.catch_up(guest.root)
+
+
+def test_a_fault_in_fetching_is_caught_up_with_at_its_own_instruction(guest):
+    """Unicorn translates a block first: its fault is one of the whole block, at its start."""
+    reason = run_to_the_end_of_the_page(guest, "mov rbx, rax; add rdx, rbx", rax=5, rdx=6)
+    frame = guest.frame
+    assert reason is Exit.PAGE_FAULT
+    assert (frame.err, frame.addr, frame.rip) == (0x14, CODE + 0x1000, CODE + 0x1000)
+    assert (frame.rbx, frame.rdx, frame.rflags) == (5, 11, 0x10202)
+
+
+def test_what_precedes_a_fault_in_fetching_may_fault_itself(guest):
+    reason = run_to_the_end_of_the_page(guest, "mov ebx, 5; mov rcx, [rdi]; nop", rdi=ABSENT)
+    frame = guest.frame
+    assert reason is Exit.PAGE_FAULT
+    assert (frame.err, frame.addr, frame.rip) == (4, ABSENT, CODE + 0xFFC)
+    assert frame.rbx == 5
+
+
+@pytest.mark.parametrize("pushf, size", [("pushfq", 8), (".byte 0x66, 0x9c", 2)])
+def test_catching_up_does_not_show_in_flags_that_are_pushed(guest, pushf, size):
+    run_to_the_end_of_the_page(guest, f"nop; {pushf}; nop", rsp=STACK, rflags=0x202)
+    frame = guest.frame
+    assert (frame.rip, frame.rsp, frame.rflags) == (CODE + 0x1000, STACK - size, 0x10202)
+    pushed = guest.phys.page(guest.stack)[PAGE_SIZE - size :]
+    assert int.from_bytes(pushed, "little") == 0x202
+
+
+def test_whoever_has_caught_up_goes_on_without_tracing(guest):
+    run_to_the_end_of_the_page(guest, "mov ebx, 5; nop")
+    guest.put(asm("inc ebx; inc ebx; syscall"), CODE + 0x1000)
+    assert guest.run() is Exit.SYSCALL
+    assert (guest.frame.rbx, guest.frame.rflags & 0x100) == (7, 0)
+
+
 def test_every_page_fault_is_reported(guest):
     for _ in range(5):
         assert guest.run("mov [rdi], rax", rdi=ABSENT) is Exit.PAGE_FAULT

@@ -65,6 +65,16 @@ class CpuEngine(Protocol):
         """
         ...
 
+    def catch_up(self, root: int) -> Exit:
+        """Execute what precedes a fault in fetching that run() has reported too early.
+
+        The fault of an instruction that cannot be fetched may be reported while rip is still at
+        an earlier one in the same block of straight code, none of which has been executed.  What
+        comes back is the first event of those, or that fault again, at its own instruction.
+        The frame is complete.
+        """
+        ...
+
     def store(self) -> None:
         """Complete the frame after a PAGE_FAULT exit; do nothing if it is complete."""
         ...

@@ -1,11 +1,13 @@
-"""Guest code as the CPU would fetch it, read without the CPU: nothing faults, nothing is marked."""
+"""Guest code and data as the CPU would find it, without the CPU: nothing faults or is marked."""
 
 from collections.abc import Iterator
 
-from emu.abi.x86 import LEVEL_SHIFTS, PAGE_MASK, PTE_FRAME, PTES_PER_PAGE, Pte, round_page
+from emu.abi.x86 import LEVEL_SHIFTS, PAGE_MASK, PTE_FRAME, PTES_PER_PAGE, Pte, Rflags, round_page
 from emu.vm.phys import PhysicalMemory
 
 _ICEBP = 0xF1
+_PUSHF = 0x9C
+_T_IN_SECOND_BYTE = int(Rflags.T) >> 8
 _PREFIXES = frozenset(b"\x26\x2e\x36\x3e\x64\x65\x66\x67\xf2\xf3") | frozenset(range(0x40, 0x50))
 _LONGEST_INSTRUCTION = 15
 _V = int(Pte.V)
@@ -19,13 +21,28 @@ def can_be_fetched(phys: PhysicalMemory, root: int, va: int) -> bool:
 
 def icebp_length(phys: PhysicalMemory, root: int, rip: int) -> int:
     """Return the length of the ICEBP at `rip`, or 0 if that is another instruction."""
+    return _length_of(phys, root, rip, _ICEBP)
+
+
+def is_pushf(phys: PhysicalMemory, root: int, rip: int) -> bool:
+    return _length_of(phys, root, rip, _PUSHF) > 0
+
+
+def hide_pushed_trace(phys: PhysicalMemory, root: int, rsp: int) -> None:
+    """Clear T in the flags that lie at `rsp`, where they have just been pushed."""
+    va = rsp + 1
+    phys.page(_walk(phys, root, va) & PTE_FRAME)[va & PAGE_MASK] &= ~_T_IN_SECOND_BYTE
+
+
+def _length_of(phys: PhysicalMemory, root: int, rip: int, opcode: int) -> int:
+    """Return the length of the instruction at `rip`, prefixes and all, or 0 if it is another."""
     for length in range(1, _LONGEST_INSTRUCTION + 1):
         va = rip + length - 1
         entry = _walk(phys, root, va)
         if not entry & _V:
             break
         byte = phys.page(entry & PTE_FRAME)[va & PAGE_MASK]
-        if byte == _ICEBP:
+        if byte == opcode:
             return length
         if byte not in _PREFIXES:
             break

@@ -28,7 +28,13 @@ from emu.cpu.code_pages import CodePages
 from emu.cpu.cpuid import answer_cpuid, answer_rdtsc, answer_rdtscp
 from emu.cpu.engine import EngineError, Exit
 from emu.cpu.fp_state import FP_INITIAL, FpState
-from emu.cpu.guest_code import by_page, can_be_fetched, icebp_length
+from emu.cpu.guest_code import (
+    by_page,
+    can_be_fetched,
+    hide_pushed_trace,
+    icebp_length,
+    is_pushf,
+)
 from emu.cpu.hooks import Hooks
 from emu.cpu.safe_stop import (
     BUDGET,
@@ -73,6 +79,7 @@ _STORED = [*_GENERAL, "rsp", "rflags", "rip"]
 _EXIT_SYSCALL = Exit.SYSCALL
 _EXIT_PAGE_FAULT = Exit.PAGE_FAULT
 _RF = int(Rflags.RF)
+_T = int(Rflags.T)
 _VM = int(Rflags.VM)
 _T_OR_VM = int(Rflags.T | Rflags.VM)
 _FAST_SYSCALL = int(Trap.FAST_SYSCALL)
@@ -202,6 +209,30 @@ class UnicornEngine:
             if self._stopped():
                 return self._interrupted(started)
             reg_read_batch(*self._rip_register)
+
+    def catch_up(self, root: int) -> Exit:
+        # Single steps are blocks of one instruction.  There are few, at most a block: REP strings
+        # end theirs.
+        while True:
+            reason = self._step(root)
+            if reason is not Exit.TRAP or self.frame.trapno != Trap.TRCTRAP:
+                return reason
+
+    def _step(self, root: int) -> Exit:
+        """Execute one instruction: T_TRCTRAP if nothing else happens.  T in the frame is clear."""
+        frame = self.frame
+        self.store()
+        rip = frame.rip
+        pushf = is_pushf(self._phys, root, rip)
+        frame.rflags |= _T
+        self.load()
+        reason = self.run(root)
+        self.store()
+        frame.rflags &= ~_T
+        self.load()
+        if pushf and frame.rip != rip:
+            hide_pushed_trace(self._phys, root, frame.rsp)
+        return reason
 
     def _odd_syscall(self) -> None:
         # With T set the engine has also raised the single step of this instruction.  It belongs
