@@ -338,6 +338,12 @@ def test_repeated_port_instructions_do_not_start(guest, instruction):
     assert (guest.frame.rcx, guest.frame.rdi, guest.frame.rsi) == (5, DATA, DATA)
 
 
+def test_the_first_of_two_port_instructions_is_the_one_that_faults(guest):
+    assert guest.run("nop; in al, dx; inc rcx; out dx, al", rax=5, rcx=7) is Exit.TRAP
+    assert trap_of(guest) == (Trap.PROTFLT, 0, 1)
+    assert (guest.frame.rax, guest.frame.rcx) == (5, 7)
+
+
 def test_a_port_instruction_stops_before_the_next_store(guest):
     assert guest.run("in al, dx; mov [rdi], rbx; mov [rdi], rbx", rdi=DATA, rbx=5) is Exit.TRAP
     assert guest.word() == 0

@@ -525,7 +525,10 @@ class UnicornEngine:
 
     def _refuse(self, *arguments: int) -> int:
         # The engine carries the instruction out after the hook, and goes on until the next load
-        # or store.  So the registers are put aside, and no such access finds a page.
+        # or store.  So the registers are put aside, and no such access finds a page.  Another one
+        # may come before that: the first counts.
+        if self._refused:
+            return 0
         context_save(*self._at_context)
         self._cr3.value = self._boot_space.empty_root
         reg_write_batch(*self._cr3_register)
