@@ -451,6 +451,12 @@ def test_whoever_runs_after_a_page_fault_in_virtual_8086_mode_runs_in_64_bit_mod
     assert guest.word() == 1 << 40
 
 
+def test_a_page_fault_in_virtual_8086_mode_is_where_it_happens(guest):
+    assert enter_virtual_8086(guest) is Exit.PAGE_FAULT
+    guest.engine.store()
+    assert (guest.frame.addr, guest.frame.rip) == (0x1000, 0)  # CS is 0x100
+
+
 def test_the_fp_trap_outlasts_virtual_8086_mode(guest):
     guest.engine.fp_trap = True
     enter_virtual_8086(guest, b"\xcc")

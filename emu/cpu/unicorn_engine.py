@@ -557,8 +557,9 @@ class UnicornEngine:
                 ("rflags", addressof(self._fault_rflags)),
             ]
         )
-        self._healed = (c_uint64 * len(_LOADED))()
-        healed = dict(zip(_LOADED, range(addressof(self._healed), 1 << 64, 8), strict=False))
+        names = [*_LOADED, "rip"]
+        self._healed = (c_uint64 * len(names))()
+        healed = dict(zip(names, range(addressof(self._healed), 1 << 64, 8), strict=False))
         healed["rflags"] = addressof(self._safe_rflags)
         self._heal_registers = self._batch(healed.items())
         self._rip_register = self._batch([("rip", slot["rip"])])
