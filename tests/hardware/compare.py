@@ -34,6 +34,11 @@ _FP_PARTS = (
 )
 """Not the last instruction and operand: AMD saves them only with an exception pending."""
 
+# What the engine does not keep: exceptions that SSE has raised, and that the x87 has, with the
+# summaries of the latter and C1.  Each has a row in the table.
+_MXCSR_UNTRACKED = 0x3F
+_FSW_UNTRACKED = 0x82FF
+
 Difference = tuple[str, str, str]
 """What, natively, emulated."""
 
@@ -65,7 +70,16 @@ def _differences(native: Outcome, emulated: Outcome, undefined: int) -> Iterator
         yield "rflags", flags_text(native.rflags), flags_text(emulated.rflags)
     for what, start, end in _FP_PARTS:
         one_part, other_part = native.fp[start:end], emulated.fp[start:end]
-        if one_part != other_part:
+        ignored = 0
+        if what == "mxcsr":
+            ignored = _MXCSR_UNTRACKED
+        elif what == "fsw":
+            ignored = _FSW_UNTRACKED | undefined >> 32
+        elif what.startswith("st") and one_part[8:] == b"\xff\xff":
+            # After an MMX instruction: all of a register is written, of which the engine does half.
+            one_part, other_part = one_part[:8], other_part[:8]
+        bits = int.from_bytes(one_part, "little") ^ int.from_bytes(other_part, "little")
+        if bits & ~ignored:
             yield what, one_part[::-1].hex(), other_part[::-1].hex()
     for start, content in native.memory.items():
         if content != emulated.memory[start]:
