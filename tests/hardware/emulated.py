@@ -15,7 +15,6 @@ from emu.kern import vkernel
 from hardware.machine import (
     AREAS,
     CODE,
-
     DATA_AREAS,
     REGISTERS,
     Area,
@@ -55,6 +54,22 @@ class EmulatedCpu:
     """A virtual kernel with one vmspace.  Fetches are checked in the 2020 version alone."""
 
     def __init__(self) -> None:
+        self._pattern = memory_pattern()
+        self._start()
+
+    def run(self, case: Case) -> Outcome:
+        """Raise Died if the case does not end; any other exception is a bug of the emulator's.
+
+        After either, the next case finds a new machine.
+        """
+        try:
+            return self._run(case)
+        except BaseException:
+            self.close()
+            self._start()
+            raise
+
+    def _start(self) -> None:
         self._booted = Booted("nop", abi=ABI_2020, memory=16 << 20)
         self._lwp = self._booted.lwp
         assert call(self._lwp, "vmspace_create", ID, 0, 0) == 0
@@ -64,10 +79,8 @@ class EmulatedCpu:
         self._lwp.proc.vmspace.copyout(VFRAME, bytes(Vextframe()))
         self._lwp.proc.vmspace.copyout(TFRAME, bytes(Trapframe()))
         self._pages = {page: memory for area in AREAS for page, memory in self._map(area)}
-        self._pattern = memory_pattern()
 
-    def run(self, case: Case) -> Outcome:
-        """Raise Died if the case does not end; any other exception is a bug of the emulator's."""
+    def _run(self, case: Case) -> Outcome:
         lwp = self._lwp
         self._put(CODE, case.code_pages())
         lwp.proc.kernel.phys.stale.code_changed()
@@ -104,9 +117,7 @@ class EmulatedCpu:
     def _map(self, area: Area) -> list[tuple[int, memoryview]]:
         """Map `area` and enter every page with all its rights; return the pages."""
         lwp, space = self._lwp, self._space
-        mapped = call(
-            lwp, "vmspace_mmap", ID, area.start, area.size, area.prot, ANON_FIXED, -1, 0
-        )
+        mapped = call(lwp, "vmspace_mmap", ID, area.start, area.size, area.prot, ANON_FIXED, -1, 0)
         assert mapped == area.start
         pages = []
         for page in range(area.start, area.start + area.size, PAGE_SIZE):
@@ -130,5 +141,3 @@ class EmulatedCpu:
     def _get(self, area: Area) -> bytes:
         pages = range(area.start, area.start + area.size, PAGE_SIZE)
         return b"".join(bytes(self._pages[page]) for page in pages)
-
-

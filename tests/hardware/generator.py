@@ -221,9 +221,7 @@ def programs(kinds: Sequence[Kind], *, fp: bool, longest: int = 6) -> st.SearchS
     """Programs of one to `longest` instructions of these kinds."""
     return st.builds(
         lambda chunks, state: _program(kinds, chunks, state, fp),
-        st.lists(
-            st.binary(min_size=_CHUNK, max_size=_CHUNK), min_size=1, max_size=longest
-        ),
+        st.lists(st.binary(min_size=_CHUNK, max_size=_CHUNK), min_size=1, max_size=longest),
         st.binary(min_size=_STATE, max_size=_STATE),
     )
 

@@ -12,14 +12,14 @@ from dataclasses import dataclass, replace
 from emu.abi.x86 import U32_MASK, U64_MASK, Rflags
 from hardware.machine import ABSENT, DATA, READ_ONLY, REGISTERS
 
-C, P, A, Z, S, O = (
+C, P, A, Z, S, V = (
     int(flag) for flag in (Rflags.C, Rflags.PF, Rflags.AF, Rflags.Z, Rflags.N, Rflags.V)
 )  # fmt: skip
-ALL = C | P | A | Z | S | O
+ALL = C | P | A | Z | S | V
 CONDITION_CODES = 0x4500 << 32
 """C0, C2 and C3 of the x87 status word, above the flags."""
 
-CONDITION_READS = (O, C, Z, C | Z, S, P, S | O, S | O | Z)
+CONDITION_READS = (V, C, Z, C | Z, S, P, S | V, S | V | Z)
 """The flags that each pair of conditions depends on."""
 
 
@@ -244,10 +244,12 @@ def _alu() -> Iterator[Kind]:
         )  # fmt: skip
     yield Kind("test rm,r", b"\x84", True, widths=ALL_WIDTHS, byte_form=True, **LOGIC)
     yield Kind("test a,i", b"\xa8", immediate=4, widths=ALL_WIDTHS, byte_form=True, **LOGIC)
-    yield Kind("test rm,i", b"\xf6", True, 0, immediate=4, widths=ALL_WIDTHS, byte_form=True, **LOGIC)
+    yield Kind(
+        "test rm,i", b"\xf6", True, 0, immediate=4, widths=ALL_WIDTHS, byte_form=True, **LOGIC
+    )
     yield Kind("not", b"\xf6", True, 2, widths=ALL_WIDTHS, byte_form=True, lock=True)
     yield Kind("neg", b"\xf6", True, 3, widths=ALL_WIDTHS, byte_form=True, lock=True, defines=ALL)
-    multiply = {"defines": C | O, "undefined": S | Z | A | P}
+    multiply = {"defines": C | V, "undefined": S | Z | A | P}
     yield Kind("mul", b"\xf6", True, 4, widths=ALL_WIDTHS, byte_form=True, **multiply)
     yield Kind("imul rm", b"\xf6", True, 5, widths=ALL_WIDTHS, byte_form=True, **multiply)
     yield Kind("div", b"\xf6", True, 6, widths=ALL_WIDTHS, byte_form=True, undefined=ALL)
@@ -270,7 +272,7 @@ def _shifts() -> Iterator[Kind]:
         # By 1, OF is defined; by a count that may be 0, nothing certainly is.
         yield Kind(
             f"{name} 1", b"\xd0", True, digit, widths=ALL_WIDTHS, byte_form=True, reads=reads,
-            defines=defined | O, undefined=0 if rotate else A,
+            defines=defined | V, undefined=0 if rotate else A,
         )  # fmt: skip
         # A count beyond the operand's width leaves CF undefined, but not of a rotate or SAR.
         beyond = C if name in ("shl", "shr", "sal") else 0
@@ -278,27 +280,27 @@ def _shifts() -> Iterator[Kind]:
             yield Kind(
                 f"{name} {'i' if immediate else 'cl'}", opcode, True, digit, widths=(4, 8),
                 byte_form=True, immediate=immediate, reads=reads,
-                undefined=O if rotate else O | A,
+                undefined=V if rotate else V | A,
             )  # fmt: skip
             yield Kind(
                 f"{name} {'i' if immediate else 'cl'}", opcode, True, digit, widths=(1, 2),
                 byte_form=True, immediate=immediate, reads=reads,
-                undefined=O | beyond if rotate else O | A | beyond,
+                undefined=V | beyond if rotate else V | A | beyond,
             )  # fmt: skip
     for opcode, name in (0xA4, "shld"), (0xAC, "shrd"):
         yield Kind(
-            f"{name} i", bytes([0x0F, opcode]), True, widths=(4, 8), immediate=1, undefined=O | A
+            f"{name} i", bytes([0x0F, opcode]), True, widths=(4, 8), immediate=1, undefined=V | A
         )
-        yield Kind(f"{name} cl", bytes([0x0F, opcode + 1]), True, widths=(4, 8), undefined=O | A)
+        yield Kind(f"{name} cl", bytes([0x0F, opcode + 1]), True, widths=(4, 8), undefined=V | A)
         # More than 16 bits of a word: the result is undefined too.
         yield Kind(
-            f"{name} i", bytes([0x0F, opcode]), True, widths=(2,), immediate=1, undefined=O | A,
+            f"{name} i", bytes([0x0F, opcode]), True, widths=(2,), immediate=1, undefined=V | A,
             immediates=tuple(range(17)),
         )  # fmt: skip
 
 
 def _bits() -> Iterator[Kind]:
-    effects = {"defines": C, "undefined": O | S | A | P}
+    effects = {"defines": C, "undefined": V | S | A | P}
     for at, name in enumerate(("bt", "bts", "btr", "btc")):
         lock = name != "bt"
         yield Kind(
@@ -312,12 +314,12 @@ def _bits() -> Iterator[Kind]:
     for opcode, name in (0xBC, "bsf"), (0xBD, "bsr"):
         yield Kind(
             name, bytes([0x0F, opcode]), True, widths=(8, 2), defines=Z,
-            undefined=C | O | S | A | P,
+            undefined=C | V | S | A | P,
         )  # fmt: skip
     for opcode, name in (0xBC, "tzcnt"), (0xBD, "lzcnt"):
         yield Kind(
             name, bytes([0x0F, opcode]), True, prefix=b"\xf3", widths=(4, 8), defines=Z | C,
-            undefined=O | S | A | P,
+            undefined=V | S | A | P,
         )  # fmt: skip
     yield Kind("popcnt", b"\x0f\xb8", True, prefix=b"\xf3", widths=(4, 8), defines=ALL)
     yield Kind("bswap", b"\x0f\xc8", in_opcode=True, widths=(4, 8))
@@ -342,8 +344,8 @@ def _moves() -> Iterator[Kind]:
     yield Kind("movnti", b"\x0f\xc3", True, widths=(4, 8), register=False)
     yield Kind("cbw", b"\x98", widths=WIDER)
     yield Kind("cwd", b"\x99", widths=WIDER)
-    yield Kind("lahf", b"\x9f", bare=True, reads=ALL & ~O)
-    yield Kind("sahf", b"\x9e", bare=True, defines=ALL & ~O)
+    yield Kind("lahf", b"\x9f", bare=True, reads=ALL & ~V)
+    yield Kind("sahf", b"\x9e", bare=True, defines=ALL & ~V)
     yield Kind("clc", b"\xf8", defines=C)
     yield Kind("stc", b"\xf9", defines=C)
     yield Kind("cmc", b"\xf5", reads=C, defines=C)
@@ -362,9 +364,13 @@ def _moves() -> Iterator[Kind]:
                 f"set{condition:x}", bytes([0x0F, 0x90 + condition]), True, widths=(1,),
                 reads=reads,
             )  # fmt: skip
-    yield Kind("cmpxchg", b"\x0f\xb0", True, widths=ALL_WIDTHS, byte_form=True, lock=True, defines=ALL)
+    yield Kind(
+        "cmpxchg", b"\x0f\xb0", True, widths=ALL_WIDTHS, byte_form=True, lock=True, defines=ALL
+    )
     yield Kind("xadd", b"\x0f\xc0", True, widths=ALL_WIDTHS, byte_form=True, lock=True, defines=ALL)
-    yield Kind("cmpxchg8b", b"\x0f\xc7", True, 1, widths=(4, 8), register=False, lock=True, defines=Z)
+    yield Kind(
+        "cmpxchg8b", b"\x0f\xc7", True, 1, widths=(4, 8), register=False, lock=True, defines=Z
+    )
     yield Kind("crc32 r,rm8", b"\x0f\x38\xf0", True, prefix=b"\xf2", widths=(4, 8))
     yield Kind("crc32 r,rm", b"\x0f\x38\xf1", True, prefix=b"\xf2", widths=(4, 8))
     yield Kind("nop rm", b"\x0f\x1f", True, 0, widths=WIDER)
@@ -392,16 +398,15 @@ def _strings() -> Iterator[Kind]:
     for opcode, name in (0xA6, "cmps"), (0xAE, "scas"):
         yield Kind(name, bytes([opcode]), widths=ALL_WIDTHS, byte_form=True, defines=ALL)
         # With RCX 0, the flags stay.
-        yield Kind(
-            f"rep {name}", bytes([opcode]), widths=ALL_WIDTHS, byte_form=True, rep=plain[1:]
-        )
+        yield Kind(f"rep {name}", bytes([opcode]), widths=ALL_WIDTHS, byte_form=True, rep=plain[1:])
 
 
 def _traps() -> Iterator[Kind]:
     for name, code in {
         "ud2": "0f0b", "hlt": "f4", "cli": "fa", "sti": "fb", "in": "ec", "out": "ee",
-        "in i": "e460", "out i": "e760", "int3": "cc", "int 3": "cd03", "int 0": "cd00", "int 1": "cd01",
-        "int 13": "cd0d", "int 14": "cd0e", "int 255": "cdff", "clts": "0f06", "invd": "0f08",
+        "in i": "e460", "out i": "e760", "int3": "cc", "int 3": "cd03", "int 0": "cd00",
+        "int 1": "cd01", "int 13": "cd0d", "int 14": "cd0e", "int 255": "cdff", "clts": "0f06",
+        "invd": "0f08",
         "rdmsr": "0f32", "wrmsr": "0f30", "mov cr3": "0f22d8", "mov r,cr0": "0f20c0",
         "swapgs": "0f01f8", "lgdt": "0f0113", "invlpg": "0f013b",
     }.items():  # fmt: skip
@@ -444,7 +449,9 @@ def _sse() -> Iterator[Kind]:
                     memory=forms[0] != "r", register=forms[0] != "m", grain=16,
                 )  # fmt: skip
     for opcode, prefix in (0x6E, b""), (0x6E, b"\x66"), (0x7E, b""), (0x7E, b"\x66"):
-        yield Kind(f"sse movd {opcode:x}", bytes([0x0F, opcode]), True, prefix=prefix, widths=(4, 8))
+        yield Kind(
+            f"sse movd {opcode:x}", bytes([0x0F, opcode]), True, prefix=prefix, widths=(4, 8)
+        )
     for prefix in b"\xf2", b"\xf3":
         for opcode in 0x2A, 0x2C, 0x2D:
             yield Kind(
@@ -452,7 +459,9 @@ def _sse() -> Iterator[Kind]:
                 widths=(4, 8),
             )  # fmt: skip
     for opcode, widths in (b"\x0f\x3a\x16", (4, 8)), (b"\x0f\x3a\x22", (4, 8)):
-        yield Kind(f"sse pextr {opcode[2]:x}", opcode, True, prefix=b"\x66", widths=widths, immediate=1)
+        yield Kind(
+            f"sse pextr {opcode[2]:x}", opcode, True, prefix=b"\x66", widths=widths, immediate=1
+        )
     for prefix in b"", b"\x66":
         yield Kind("ucomis", b"\x0f\x2e", True, prefix=prefix, defines=ALL)
         yield Kind("comis", b"\x0f\x2f", True, prefix=prefix, defines=ALL)

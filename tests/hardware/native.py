@@ -110,9 +110,7 @@ class NativeCpu:
         registers = {**dict.fromkeys(REGISTERS, 0), **case.registers}
         registers["rip"] = case.rip
         registers["rflags"] = case.rflags
-        self._put(
-            _LAYOUT["IN_REGISTERS"], _IN.pack(*(registers[name] for name in _SIGCONTEXT))
-        )
+        self._put(_LAYOUT["IN_REGISTERS"], _IN.pack(*(registers[name] for name in _SIGCONTEXT)))
         self._put(_LAYOUT["IN_FS_BASE"], bytes(16))
         self._put(_LAYOUT["IN_FP"], case.fp)
         self._ask()
