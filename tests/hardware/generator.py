@@ -6,6 +6,7 @@ that fails shrinks to few instructions, simple operands and plain values.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from random import Random
 from struct import pack
 
 from hypothesis import strategies as st
@@ -217,18 +218,32 @@ _CHUNK = 24
 _STATE = 320
 
 
-def programs(kinds: Sequence[Kind], *, fp: bool, longest: int = 6) -> st.SearchStrategy[Program]:
-    """Programs of one to `longest` instructions of these kinds."""
-    return st.builds(
-        lambda chunks, state: _program(kinds, chunks, state, fp),
-        st.lists(st.binary(min_size=_CHUNK, max_size=_CHUNK), min_size=1, max_size=longest),
-        st.binary(min_size=_STATE, max_size=_STATE),
-    )
+LONGEST = 6
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Kinds of instructions that are mixed."""
+
+    kinds: Sequence[Kind]
+    fp: bool
+
+    def programs(self) -> st.SearchStrategy[Program]:
+        return st.builds(
+            lambda chunks, state: _program(self.kinds, chunks, state, self.fp),
+            st.lists(st.binary(min_size=_CHUNK, max_size=_CHUNK), min_size=1, max_size=LONGEST),
+            st.binary(min_size=_STATE, max_size=_STATE),
+        )
+
+    def by_chance(self, chance: Random) -> Program:
+        """Return what the strategy might, several times faster."""
+        chunks = [chance.randbytes(_CHUNK) for _ in range(chance.randint(1, LONGEST))]
+        return _program(self.kinds, chunks, chance.randbytes(_STATE), self.fp)
 
 
 GROUPS = {
-    "integer": programs(INTEGER, fp=False),
-    "traps": programs((*INTEGER[::8], *TRAPS), fp=False),
-    "sse": programs((*SSE, *INTEGER[::16]), fp=True),
-    "x87": programs((*X87, *INTEGER[::16]), fp=True),
+    "integer": Group(INTEGER, fp=False),
+    "traps": Group((*INTEGER[::8], *TRAPS), fp=False),
+    "sse": Group((*SSE, *INTEGER[::16]), fp=True),
+    "x87": Group((*X87, *INTEGER[::16]), fp=True),
 }

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from emu.abi.x86 import PAGE_MASK, Vector
-from hardware.compare import Difference, differences
+from hardware.compare import Difference, differences, report
 from hardware.generator import Program
 from hardware.instructions import Instruction
 from hardware.machine import ABSENT, CODE_SIZE, DATA, REGISTERS, STACK, Case, Outcome
@@ -50,6 +50,14 @@ class Step:
             if what.startswith("xmm"):
                 pairs.append((bytes.fromhex(one)[::-1], bytes.fromhex(other)[::-1]))
         return pairs
+
+    def report(self) -> str:
+        """Return the instruction alone, with what it finds, as a case of its own."""
+        before = self.before
+        case = Case(
+            self.instruction.code, before.registers, before.rip - 1, before.rflags, before.fp
+        )
+        return report(case, list(self.found))
 
 
 Run = Callable[[Case], Outcome]
@@ -165,6 +173,17 @@ KNOWN = (
             }
         },
         _early_fetch_fault,
+    ),
+    Known(
+        "a privileged MOV is #GP even if the rest of it cannot be fetched",
+        {
+            "MOV to CR3 with its end in an absent page": {
+                "vector": Vector.GP,
+                "error": 0,
+                "address": 0,
+            }
+        },
+        lambda step: step.kind in ("mov cr3", "mov r,cr0") and step.native.error == 0x14,
     ),
     Known(
         "a jump to a non-canonical address is #GP at the target, not at the jump",

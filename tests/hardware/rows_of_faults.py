@@ -97,6 +97,12 @@ ROWS = [
         start=CODE_SIZE - 7,
     ),
     Row(
+        "MOV to CR3 with its end in an absent page",
+        b"\x0f\x22",
+        page_fault(CODE + CODE_SIZE, 0x14, at=CODE_SIZE - 2),
+        start=CODE_SIZE - 2,
+    ),
+    Row(
         "a load from the kernel's half",
         "mov rax, [rbx]",
         {"vector": Vector.PF, "address": KERNEL_HALF, "error": {4, 5}},
