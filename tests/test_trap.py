@@ -80,6 +80,9 @@ EVENTS = [
     # Exceptions with a number of their own.
     Event("ud2", "0f0b", 1, 0, 0, 0, 0x10202, ILL, "T_PRIVINFLT at 0x400000 (ud2)"),
     Event("no instruction", "06", 1, 0, 0, 0, 0x10202, ILL, "T_PRIVINFLT at 0x400000 ((bad))"),
+    Event("vaddps", "90 c5f058c2", 1, 0, 0, 1, 0x10202, ILL,
+          "T_PRIVINFLT at 0x400001 (vaddps xmm0, xmm1, xmm2)"),
+    Event("lock nop", "f090", 1, 0, 0, 0, 0x10202, ILL, "T_PRIVINFLT at 0x400000 "),
     Event("division by zero", "31c9 f7f1", 18, 0, 0, 2, 0x10246, FPE,
           "T_DIVIDE at 0x400002 (div ecx)"),
     # fldcw [rip+8]; fld1; fldz; fdivp; fwait; nop; dw 0x40

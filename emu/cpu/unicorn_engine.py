@@ -27,8 +27,10 @@ from emu.cpu.boot_space import build_boot_space
 from emu.cpu.cpuid import answer_cpuid, answer_rdtsc, answer_rdtscp
 from emu.cpu.engine import EngineError, Exit
 from emu.cpu.fp_state import FP_INITIAL, FpState
-from emu.cpu.guest_code import by_page, can_be_fetched, icebp_length
+from emu.cpu.guest_code import by_page, can_be_fetched, code_at, icebp_length
 from emu.cpu.hooks import Hooks
+from emu.cpu.new_code import Kind
+from emu.cpu.odd_code import OddCode
 from emu.cpu.safe_stop import (
     BUDGET,
     KICK,
@@ -133,7 +135,7 @@ class UnicornEngine:
         self._counting = False
         self._final = False
         self._rf = 0  # what RF is until the next instruction has completed
-        self._refused = False
+        self._refused = 0  # the vector of an exception that a hook has raised
         self._partial = False  # only part of the registers has been put into the frame
         self._swap: SwappedCallback | None = None
 
@@ -163,6 +165,7 @@ class UnicornEngine:
         self._start_up = StartUp(self._handle, phys, self._boot_space, self._shared)
         self._start_up.enter_ring_3()
         self._root = self._boot_space.root
+        self._odd_code = OddCode(self._handle, self._hooks, self._code_at, self._on_odd_code)
         exception = self._start_up.find_exception_words(self._context, self._ring_3)
         self._error_code, self._is_int, self._in_flight = exception
         self.fp_reset()
@@ -178,10 +181,12 @@ class UnicornEngine:
         if words[KICK]:
             return self._kicked_before_start()
         self._partial = False
+        started = 0
         while True:
             start = self._start_count() if self._armed else 0
             error = emu_start(*self._start)
-            started = self._end_count(start) if self._armed else 0
+            if self._armed:
+                started += self._end_count(start)
             if words[SYSCALL]:
                 words[SYSCALL] = 0
                 reg_read_batch(*self._syscall_registers)
@@ -197,6 +202,8 @@ class UnicornEngine:
             vector = words[VECTOR]
             if vector >= 0 or error or self._refused:
                 return self._exception(vector, error)
+            if self._odd_code.pending and self._watch_odd_code():
+                continue
             if self._stopped():
                 return self._interrupted(started)
             reg_read_batch(*self._rip_register)
@@ -212,7 +219,7 @@ class UnicornEngine:
         """Report what stopped the run, other than a SYSCALL or a kick."""
         self._words[VECTOR] = -1
         if self._refused:
-            return self._privileged()
+            return self._hook_exception()
         code, is_int = self._take_exception()
         if error == ERR_INSN_INVALID:
             return self._invalid_instruction(is_int)
@@ -280,9 +287,11 @@ class UnicornEngine:
             self.frame.rip += length
         return Exit.TRAP
 
-    def _privileged(self) -> Exit:
-        """IN, OUT and SYSENTER, which Unicorn would carry out in ring 3."""
-        self._refused = False
+    def _hook_exception(self) -> Exit:
+        """What Unicorn would carry out: in ring 3, or as some other instruction."""
+        vector, self._refused = self._refused, 0
+        if vector == Vector.UD:
+            return self._trap(vector)
         context_restore(*self._at_context)
         self._write_root(self._root)
         return self._general_protection(0)
@@ -320,6 +329,16 @@ class UnicornEngine:
         self._rf = self._slots[_RFLAGS] & _RF
         self._slots[_XFLAGS : _ERR + 1] = _NO_CAUSE
         return Exit.INTERRUPTED
+
+    def _watch_odd_code(self) -> bool:
+        """Have odd instructions watched; return whether the run can then go on where it is."""
+        self._odd_code.watch()
+        # Deleting hooks, it looks for code at their addresses, and keeps the faults it took.
+        self._take_exception()
+        if self._final and not self._armed:
+            return False  # this may have been its stop as well
+        reg_read_batch(*self._rip_register)
+        return True
 
     def _broken(self, error: int, vector: int) -> AssertionError:
         """Return what to raise when the engine stopped for a reason no guest should cause."""
@@ -432,7 +451,9 @@ class UnicornEngine:
     def _stops_work(self) -> bool:
         # Hooks do not reach code that was translated before them.
         forget_all_code(self._handle)
-        ok = self._start_up.stops_work(self._root, self._swap)
+        root, self._root = self._root, self._boot_space.root
+        ok = self._start_up.stops_work(root, self._swap)
+        self._root = root
         # A final kick from before, or meanwhile, must stay; one meanwhile spoils the count.
         self._words[KICK] = self._final
         return ok or self._final
@@ -523,13 +544,20 @@ class UnicornEngine:
         self._words[VECTOR] = vector
         emu_stop(self._handle)
 
+    def _on_odd_code(self, kind: Kind) -> None:
+        self._refused = Vector.UD
+        emu_stop(self._handle)
+
+    def _code_at(self, va: int, size: int) -> bytes:
+        return code_at(self._phys, self._root, va, size)
+
     def _refuse(self, *arguments: int) -> int:
         # The engine carries the instruction out after the hook, and goes on until the next load
         # or store.  So the registers are put aside, and no such access finds a page.
         context_save(*self._at_context)
         self._cr3.value = self._boot_space.empty_root
         reg_write_batch(*self._cr3_register)
-        self._refused = True
+        self._refused = Vector.GP
         emu_stop(self._handle)
         return 0
 

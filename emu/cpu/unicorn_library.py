@@ -53,6 +53,8 @@ ERR_INSN_INVALID: int = uc.UC_ERR_INSN_INVALID
 HOOK_INTR: int = uc.UC_HOOK_INTR
 HOOK_INSN: int = uc.UC_HOOK_INSN
 HOOK_BLOCK: int = uc.UC_HOOK_BLOCK
+HOOK_CODE: int = uc.UC_HOOK_CODE
+HOOK_EDGE_GENERATED: int = uc.UC_HOOK_EDGE_GENERATED
 
 ALWAYS = (1, 0)  # a hook over an empty range applies to every address
 NEVER = (1 << 63, 1 << 63)  # not canonical: nothing ever runs there
