@@ -167,13 +167,9 @@ def _after_operand(code: bytes, at: int) -> int:
 # ---- what is odd
 
 
-def _followed_by(*ranges: tuple[int, int]) -> bytes:
-    return b"[" + b"".join(re.escape(bytes(range(a, b + 1))) for a, b in ranges) + b"]"
-
-
-_REG_NOT_0 = _followed_by((0x08, 0x3F), (0x48, 0x7F), (0x88, 0xBF), (0xC8, 0xFF))
-_MEMORY = _followed_by((0x00, 0xBF))
-_VEX_MAP = _followed_by(*((base + 1, base + 3) for base in range(0, 256, 32)))
+_REG_NOT_0 = rb"[\x08-\x3f\x48-\x7f\x88-\xbf\xc8-\xff]"
+_MEMORY = rb"[\x00-\xbf]"
+_VEX_MAP = rb"[\x01-\x03\x21-\x23\x41-\x43\x61-\x63\x81-\x83\xa1-\xa3\xc1-\xc3\xe1-\xe3]"
 
 # What no block without odd instructions needs to be decoded for, wherever it begins in an
 # instruction.  A lookahead, because these may overlap.
@@ -183,15 +179,16 @@ _SUSPICIOUS = re.compile(
     re.DOTALL,
 )
 
+may_be_odd = _SUSPICIOUS.search
+"""Return None if nothing in a block can be odd."""
+
 
 def suspects(code: bytes, count: int) -> list[int]:
     """Return where in a block, which the engine decodes into `count` instructions, one is odd.
 
     None that can be reached is missed.  If the block cannot be made sense of, places are returned
-    where an instruction may be odd, if one begins there.
+    where an instruction is odd if one begins there.
     """
-    if _SUSPICIOUS.search(code) is None:
-        return []
     decoded = list(instructions(code))
     if len(decoded) != count or decoded[-1][2] < len(code):
         return _possible_starts(code)

@@ -11,7 +11,7 @@ really there is looked at when the hook is called.
 from collections.abc import Callable
 
 from emu.cpu.hooks import Hooks
-from emu.cpu.new_code import LONGEST_INSTRUCTION, Kind, kind_of, suspects
+from emu.cpu.new_code import LONGEST_INSTRUCTION, Kind, kind_of, may_be_odd, suspects
 from emu.cpu.unicorn_library import emu_stop, forget_all_code, forget_code
 
 _MOST_HOOKS = 256  # each makes translating a little slower
@@ -57,6 +57,8 @@ class OddCode:
 
     def _translated(self, pc: int, count: int, size: int) -> None:
         code = self._code_at(pc, size)
+        if may_be_odd(code) is None:
+            return
         found = [pc + at for at in suspects(code, count)]
         self._found = [va for va in found if va not in self._watched]
         if self._found:
