@@ -96,6 +96,11 @@ class Vector(IntEnum):
     XM = 19
 
 
+def is_canonical(address: int) -> bool:
+    """Tell whether the upper 17 bits, of 64, are all the same."""
+    return (address >> 47) & 0x1FFFF in (0, 0x1FFFF)
+
+
 def trunc_page(address: int) -> int:
     return address & ~PAGE_MASK
 

@@ -2,7 +2,15 @@
 
 from collections.abc import Iterator
 
-from emu.abi.x86 import LEVEL_SHIFTS, PAGE_MASK, PTE_FRAME, PTES_PER_PAGE, Pte, round_page
+from emu.abi.x86 import (
+    LEVEL_SHIFTS,
+    PAGE_MASK,
+    PTE_FRAME,
+    PTES_PER_PAGE,
+    Pte,
+    is_canonical,
+    round_page,
+)
 from emu.vm.phys import PhysicalMemory
 
 _ICEBP = 0xF1
@@ -30,7 +38,7 @@ def icebp_length(phys: PhysicalMemory, root: int, rip: int) -> int:
 def code_at(phys: PhysicalMemory, root: int, va: int, size: int) -> bytes:
     """Return `size` bytes from `va` on, or those before the first page that is not there."""
     entry = _walk(phys, root, va)
-    if not entry & _V:
+    if not entry & _V or not is_canonical(va):
         return b""
     offset = va & PAGE_MASK
     code = bytes(phys.page(entry & PTE_FRAME)[offset : offset + size])

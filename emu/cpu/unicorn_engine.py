@@ -29,7 +29,7 @@ from emu.cpu.engine import EngineError, Exit
 from emu.cpu.fp_state import FP_INITIAL, FpState
 from emu.cpu.guest_code import by_page, can_be_fetched, code_at, icebp_length
 from emu.cpu.hooks import Hooks
-from emu.cpu.new_code import Kind
+from emu.cpu.new_code import LONGEST_INSTRUCTION, Kind
 from emu.cpu.odd_code import OddCode
 from emu.cpu.safe_stop import (
     BUDGET,
@@ -63,6 +63,7 @@ from emu.cpu.unicorn_library import (
     unmap_memory,
     write_register,
 )
+from emu.disasm import faults_on_stack
 from emu.vm.phys import PhysicalMemory
 
 # RIP is not among those loaded: it is an argument of uc_emu_start.
@@ -81,6 +82,7 @@ _PAGEFLT = int(Trap.PAGEFLT)
 _USER = int(Pgex.U)
 _PF = int(Vector.PF)
 _DF = int(Vector.DF)
+_GP = int(Vector.GP)
 
 # What a frame may not bring into the engine: what is not a user's to set; VM, which means
 # nothing in 64-bit mode; and RF, which the engine does not clear when an instruction completes.
@@ -241,7 +243,18 @@ class UnicornEngine:
             if self._fault_rflags.value & _VM:
                 self._leave_virtual_8086()
             return _EXIT_PAGE_FAULT
+        if vector == _GP and not code:
+            return self._zero_protection_fault()
         return self._trap(vector, code)
+
+    def _zero_protection_fault(self) -> Exit:
+        """#GP(0), which Unicorn raises also where it should be #SS(0)."""
+        self._trap(Vector.GP)
+        frame = self.frame
+        code = self._code_at(frame.rip, LONGEST_INSTRUCTION)
+        if faults_on_stack(code, frame.rip, lambda name: getattr(frame, name)):
+            frame.trapno = Trap.STKFLT
+        return Exit.TRAP
 
     def _take_exception(self) -> tuple[int, int]:
         """Return the error code and the INT flag of the last exception, and let the next one be.
