@@ -1,6 +1,7 @@
 """What the engine would not do as hardware is stopped before it is done; all else is left alone."""
 
 import random
+import re
 
 import pytest
 from test_unicorn_engine import (
@@ -20,7 +21,7 @@ from emu.abi.vkernel import Trap
 from emu.abi.x86 import PAGE_SIZE, PTE_FRAME
 from emu.cpu import odd_code
 from emu.cpu.engine import Exit
-from emu.cpu.new_code import instructions
+from emu.cpu.new_code import Kind, instructions
 from emu.cpu.unicorn_engine import UnicornEngine
 from emu.vm.phys import PhysicalMemory
 
@@ -279,11 +280,11 @@ def blocks(engine, monkeypatch):
     """Every block that the engine translates: its bytes, and how many instructions it sees."""
     seen = []
 
-    def suspects(code, count):
+    def suspects(code, count, suspicious):
         seen.append((code, count))
         return []
 
-    monkeypatch.setattr(odd_code, "may_be_odd", lambda code: True)
+    monkeypatch.setattr(engine._odd_code, "_suspicious", re.compile(b""))
     monkeypatch.setattr(odd_code, "suspects", suspects)
     return seen
 
@@ -327,7 +328,9 @@ def test_a_block_that_cannot_be_decoded_is_searched_byte_by_byte(guest, monkeypa
         yield 0, 0, len(code)
 
     monkeypatch.setattr("emu.cpu.new_code.instructions", nonsense)
-    monkeypatch.setattr(odd_code, "kind_of", lambda code: code[:4] == VADDPS or None)
+    monkeypatch.setattr(
+        odd_code, "kind_of", lambda code: Kind.INVALID if code[:4] == VADDPS else None
+    )
     code = asm("mov eax, 0xc5c5c5c5; add rsp, 8; nop") + VADDPS + asm("nop; syscall")
     for _ in range(2):
         assert guest.run(code) is Exit.TRAP

@@ -110,6 +110,9 @@ EVENTS = [
     Event("x87 division by zero", "d92d08000000 d9e8 d9ee def9 9b 90 4000", 6, 0, 0,
           12, 0x10202, FPE,
           "T_ARITHTRAP at 0x40000c (wait)"),
+    # ldmxcsr [rip+8]; xorps xmm0, xmm0; nop; divss xmm0, xmm0; dd 0
+    Event("SSE invalid operation", "0fae1508000000 0f57c0 90 f30f5ec0 00000000", 29, 0, 0,
+          11, 0x10202, FPE, "T_XMMFLT at 0x40000b (divss xmm0, xmm0)"),
     # Page faults: err is the CPU's own view.
     Event("read", "8a042507000000", 12, 4, 7, 0, 0x10202, SEGV,
           "T_PAGEFLT at 0x400000 (mov al, byte ptr [7]): read of 0x7: "),

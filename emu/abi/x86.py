@@ -70,6 +70,7 @@ KERNEL_DS = 0x10
 
 FPU_CONTROL_WORD = 0x127F  # double precision, all exceptions masked: DragonFly's initial state
 MXCSR_DEFAULT = 0x1F80
+MXCSR_FLUSH_TO_ZERO = 0x8000
 
 
 class Vector(IntEnum):

@@ -15,11 +15,17 @@ class Kind(Enum):
     """What an instruction needs that the engine does not give it."""
 
     INVALID = "invalid"  # #UD: the engine would do something else
+    SAVES_MXCSR = "saves MXCSR"
+    LOADS_MXCSR = "loads MXCSR"
+    SSE = "SSE"  # it may raise an exception: odd when one is unmasked
+    INEXACT_SSE = "inexact SSE"  # the same, but no precision exception
 
+
+SSE_KINDS = (Kind.SSE, Kind.INEXACT_SSE)
 
 # ---- lengths
 
-_PREFIX, _MODRM, _IMM8, _IMM16, _IMMZ, _ODD = 1, 2, 4, 8, 16, 32
+_PREFIX, _MODRM, _IMM8, _IMM16, _IMMZ, _CLOSER = 1, 2, 4, 8, 16, 32
 
 
 def _opcodes(**ranges: str) -> bytes:
@@ -30,7 +36,7 @@ def _opcodes(**ranges: str) -> bytes:
         "imm8": _IMM8,
         "imm16": _IMM16,
         "immz": _IMMZ,  # of 2 bytes with an operand size prefix, else of 4
-        "odd": _ODD,  # to be looked at closer
+        "closer": _CLOSER,  # to be looked at closer
     }
     table = bytearray(256)
     for name, listed in ranges.items():
@@ -48,13 +54,13 @@ _ONE_BYTE = _opcodes(
     imm8="04 0c 14 1c 24 2c 34 3c 6a-6b 70-7f 80 83 a8 b0-b7 c0-c1 c6 c8 cd e0-e7 eb",
     imm16="c2 c8 ca",
     immz="05 0d 15 1d 25 2d 35 3d 68-69 81 a9 c7 e8-e9",
-    odd="a0-a3 b8-bf f6-f7",
+    closer="a0-a3 b8-bf f6-f7",
 )
 _TWO_BYTE = _opcodes(
     modrm="00-03 0d 0f 10-2f 40-76 78-7f 90-9f a3-a5 ab-af b0-c7 d0-ff",
     imm8="0f 70-73 a4 ac ba c2 c4-c6",
     immz="80-8f",
-    odd="78",
+    closer="78",
 )
 
 
@@ -109,7 +115,7 @@ def instructions(code: bytes) -> Iterator[tuple[int, int, int]]:
                 at += 1
             if flags & _IMMZ:
                 at += 2 if data16 and not wide else 4
-            if flags & _ODD and (data16 or repeat):
+            if flags & _CLOSER and (data16 or repeat):
                 at += 2
         else:
             flags = _ONE_BYTE[opcode]
@@ -122,7 +128,7 @@ def instructions(code: bytes) -> Iterator[tuple[int, int, int]]:
                 at += 2
             if flags & _IMMZ:
                 at += 2 if data16 and not wide else 4
-            if flags & _ODD:
+            if flags & _CLOSER:
                 if opcode < 0xB0:
                     at += 4 if address32 else 8
                 elif opcode < 0xC0:
@@ -171,19 +177,32 @@ _REG_NOT_0 = rb"[\x08-\x3f\x48-\x7f\x88-\xbf\xc8-\xff]"
 _MEMORY = rb"[\x00-\xbf]"
 _VEX_MAP = rb"[\x01-\x03\x21-\x23\x41-\x43\x61-\x63\x81-\x83\xa1-\xa3\xc1-\xc3\xe1-\xe3]"
 
-# What no block without odd instructions needs to be decoded for, wherever it begins in an
-# instruction.  A lookahead, because these may overlap.
-_SUSPICIOUS = re.compile(
-    rb"(?=\xc5|\xf0|[\xc6\xc7]\xf8|\x0f[\x2b\x78\x79]"
-    rb"|\xc4" + _VEX_MAP + rb"|\x8f" + _REG_NOT_0 + rb"|\x0f[\x50\x71-\x73\xd6]" + _MEMORY + rb")",
-    re.DOTALL,
+_MXCSR = rb"\x0f\xae[\x00-\x1f\x40-\x5f\x80-\x9f]"
+_SSE = rb"\x0f(?:[\x2a\x2c-\x2f\x51\x58-\x5f\x7c\x7d\xc2\xd0\xe6]|\x3a[\x08-\x0b\x40\x41])"
+
+# What every odd instruction has in it.
+_ODD = (
+    (
+        rb"\xc5|\xf0|[\xc6\xc7]\xf8|\x0f[\x2b\x78\x79]"
+        rb"|\xc4" + _VEX_MAP + rb"|\x8f" + _REG_NOT_0 + rb"|\x0f[\x50\x71-\x73\xd6]" + _MEMORY
+    )
+    + rb"|"
+    + _MXCSR
 )
 
-may_be_odd = _SUSPICIOUS.search
-"""Return None if nothing in a block can be odd."""
+
+def _search(pattern: bytes) -> re.Pattern[bytes]:
+    return re.compile(rb"(?=" + pattern + rb")", re.DOTALL)  # a lookahead: matches may overlap
 
 
-def suspects(code: bytes, count: int) -> list[int]:
+SUSPICIOUS = _search(_ODD)
+"""What no block that needs no closer look has in it."""
+
+SUSPICIOUS_IF_UNMASKED = _search(_ODD + rb"|" + _SSE)
+"""The same when an SSE exception is unmasked."""
+
+
+def suspects(code: bytes, count: int, suspicious: re.Pattern[bytes]) -> list[int]:
     """Return where in a block, which the engine decodes into `count` instructions, one is odd.
 
     None that can be reached is missed.  If the block cannot be made sense of, places are returned
@@ -191,10 +210,14 @@ def suspects(code: bytes, count: int) -> list[int]:
     """
     decoded = list(instructions(code))
     if len(decoded) != count or decoded[-1][2] < len(code):
-        return _possible_starts(code)
+        return _possible_starts(code, suspicious)
     found = []
-    for start, opcode_at, _ in decoded:
-        kind = _kind(code, start, opcode_at)
+    for start, opcode_at, end in decoded:
+        if suspicious.search(code, start, end) is None:
+            continue
+        kind = _kind(code, start, opcode_at, end)
+        if kind in SSE_KINDS and suspicious is SUSPICIOUS:
+            continue
         if kind is not None:
             found.append(start)
         if kind is Kind.INVALID:
@@ -202,9 +225,9 @@ def suspects(code: bytes, count: int) -> list[int]:
     return found
 
 
-def _possible_starts(code: bytes) -> list[int]:
+def _possible_starts(code: bytes, suspicious: re.Pattern[bytes]) -> list[int]:
     found = set()
-    for match in _SUSPICIOUS.finditer(code):
+    for match in suspicious.finditer(code):
         at = match.start()
         found.add(at)
         while at and _ONE_BYTE[code[at - 1]] & _PREFIX:
@@ -215,31 +238,51 @@ def _possible_starts(code: bytes) -> list[int]:
 
 def kind_of(code: bytes) -> Kind | None:
     """Tell what is odd about the instruction that `code` begins with."""
-    for start, opcode_at, _ in instructions(code):
-        return _kind(code, start, opcode_at)
+    for start, opcode_at, end in instructions(code):
+        return _kind(code, start, opcode_at, end)
     return None
 
 
-def _kind(code: bytes, start: int, opcode_at: int) -> Kind | None:
+def _kind(code: bytes, start: int, opcode_at: int, end: int) -> Kind | None:
     opcode = code[opcode_at : opcode_at + 3].ljust(3, b"\0")
-    first, second = opcode[0], opcode[1]
     prefixes = code[start:opcode_at]
-    if first == 0x8F:
-        invalid = second & 0x38 != 0  # XOP
-    elif first in (0xC6, 0xC7):
-        invalid = second == 0xF8  # XABORT, XBEGIN
-    elif first == 0x0F:
-        repeat = 0xF2 in prefixes or 0xF3 in prefixes
-        if second in (0x78, 0x79) or (second == 0x2B and repeat):
-            invalid = True  # SSE4A; VMREAD and VMWRITE
-        else:
-            invalid = _is_register_only(second, False, repeat) and opcode[2] < 0xC0
-    else:
-        invalid = first in (0xC4, 0xC5)  # VEX
     if _LOCK in prefixes and not _lockable(opcode):
-        invalid = True
-    return Kind.INVALID if invalid else None
+        return Kind.INVALID
+    if opcode[0] == 0x0F:
+        if _SSE_OPCODE.match(opcode):
+            rounds = opcode[1] == 0x3A and opcode[2] < 0x10
+            return Kind.INEXACT_SSE if rounds and code[end - 1] & 8 else Kind.SSE
+        return _two_byte_kind(opcode, 0xF2 in prefixes or 0xF3 in prefixes)
+    if (
+        opcode[0] in (0xC4, 0xC5)  # VEX
+        or (opcode[0] == 0x8F and opcode[1] & 0x38)  # XOP
+        or (opcode[0] in (0xC6, 0xC7) and opcode[1] == 0xF8)  # XABORT, XBEGIN
+    ):
+        return Kind.INVALID
+    return None
 
+
+def _two_byte_kind(opcode: bytes, repeat: bool) -> Kind | None:
+    second, third = opcode[1], opcode[2]
+    if second == 0xAE and third < 0xC0:
+        return _MXCSR_KINDS[third >> 3 & 7]
+    if (
+        second in (0x78, 0x79)  # SSE4A; VMREAD and VMWRITE
+        or (second == 0x2B and repeat)  # SSE4A
+        or (_is_register_only(second, False, repeat) and third < 0xC0)
+    ):
+        return Kind.INVALID
+    return None
+
+
+_MXCSR_KINDS = (
+    Kind.SAVES_MXCSR,  # FXSAVE
+    Kind.LOADS_MXCSR,  # FXRSTOR
+    Kind.LOADS_MXCSR,  # LDMXCSR
+    Kind.SAVES_MXCSR,  # STMXCSR
+    *[None] * 4,
+)
+_SSE_OPCODE = re.compile(_SSE)
 
 _LOCK = 0xF0
 _LOCKABLE = {

@@ -11,10 +11,17 @@ really there is looked at when the hook is called.
 from collections.abc import Callable
 
 from emu.cpu.hooks import Hooks
-from emu.cpu.new_code import LONGEST_INSTRUCTION, Kind, kind_of, may_be_odd, suspects
+from emu.cpu.new_code import (
+    LONGEST_INSTRUCTION,
+    SUSPICIOUS,
+    SUSPICIOUS_IF_UNMASKED,
+    Kind,
+    kind_of,
+    suspects,
+)
 from emu.cpu.unicorn_library import emu_stop, forget_all_code, forget_code
 
-_MOST_HOOKS = 256  # each makes translating a little slower
+_MOST_HOOKS = 512  # each makes translating a little slower
 
 
 class OddCode:
@@ -32,6 +39,9 @@ class OddCode:
         on_odd: Callable[[Kind], None],
     ) -> None:
         self.pending = False  # the engine was stopped, and watch() must be called
+        self.passed: int | None = None  # the address of an instruction to be left alone
+        self.unmasked = False  # an SSE exception is
+        self._suspicious = SUSPICIOUS
         self._handle = handle
         self._hooks = hooks
         self._code_at = code_at
@@ -46,26 +56,37 @@ class OddCode:
         self.pending = False
         found, self._found = self._found, []
         if len(self._watched) + len(found) > _MOST_HOOKS:
-            for hook in self._watched.values():
-                self._hooks.delete(hook)
-            self._watched.clear()
-            forget_all_code(self._handle)
+            self._start_over()
         for va in found:
             self._watched[va] = self._hooks.on_code(self._callback, va)
             # It has just been fetched, so this takes no fault.
             forget_code(self._handle, va, va + 1)
 
+    def set_unmasked(self, unmasked: bool) -> None:
+        """Look for SSE instructions from now on, or no longer."""
+        self.unmasked = unmasked
+        self._suspicious = SUSPICIOUS_IF_UNMASKED if unmasked else SUSPICIOUS
+        self._start_over()
+
+    def _start_over(self) -> None:
+        for hook in self._watched.values():
+            self._hooks.delete(hook)
+        self._watched.clear()
+        forget_all_code(self._handle)
+
     def _translated(self, pc: int, count: int, size: int) -> None:
         code = self._code_at(pc, size)
-        if may_be_odd(code) is None:
+        if self._suspicious.search(code) is None:
             return
-        found = [pc + at for at in suspects(code, count)]
+        found = [pc + at for at in suspects(code, count, self._suspicious)]
         self._found = [va for va in found if va not in self._watched]
         if self._found:
             self.pending = True
             emu_stop(self._handle)
 
     def _reached(self, handle: int, va: int, size: int, data: int) -> None:
+        if va == self.passed:
+            return
         kind = kind_of(self._code_at(va, LONGEST_INSTRUCTION))
         if kind is not None:
             self._on_odd(kind)

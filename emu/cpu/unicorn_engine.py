@@ -29,7 +29,7 @@ from emu.cpu.engine import EngineError, Exit
 from emu.cpu.fp_state import FP_INITIAL, FpState
 from emu.cpu.guest_code import by_page, can_be_fetched, code_at, icebp_length
 from emu.cpu.hooks import Hooks
-from emu.cpu.new_code import LONGEST_INSTRUCTION, Kind
+from emu.cpu.new_code import LONGEST_INSTRUCTION, SSE_KINDS, Kind
 from emu.cpu.odd_code import OddCode
 from emu.cpu.safe_stop import (
     BUDGET,
@@ -41,6 +41,7 @@ from emu.cpu.safe_stop import (
     Words,
     place_routines,
 )
+from emu.cpu.sse_status import SseStatus
 from emu.cpu.start_up import CR0, StartUp
 from emu.cpu.unicorn_library import (
     ERR_INSN_INVALID,
@@ -57,6 +58,7 @@ from emu.cpu.unicorn_library import (
     map_memory,
     new_context,
     open_engine,
+    read_register,
     reason,
     reg_read_batch,
     reg_write_batch,
@@ -76,6 +78,7 @@ _EXIT_SYSCALL = Exit.SYSCALL
 _EXIT_PAGE_FAULT = Exit.PAGE_FAULT
 _RF = int(Rflags.RF)
 _VM = int(Rflags.VM)
+_T = int(Rflags.T)
 _T_OR_VM = int(Rflags.T | Rflags.VM)
 _FAST_SYSCALL = int(Trap.FAST_SYSCALL)
 _PAGEFLT = int(Trap.PAGEFLT)
@@ -138,6 +141,7 @@ class UnicornEngine:
         self._final = False
         self._rf = 0  # what RF is until the next instruction has completed
         self._refused = 0  # the vector of an exception that a hook has raised
+        self._paused: Kind | None = None  # a hook has stopped before an instruction of this kind
         self._partial = False  # only part of the registers has been put into the frame
         self._swap: SwappedCallback | None = None
 
@@ -163,13 +167,16 @@ class UnicornEngine:
         self._context = new_context(self._handle)
         self._at_context = (self._handle, c_void_p.from_param(self._context.value))
         self._ring_3 = new_context(self._handle)  # as it is on first entry
-        finalize(self, close_engine, self._handle, self._context, self._ring_3)
         self._start_up = StartUp(self._handle, phys, self._boot_space, self._shared)
         self._start_up.enter_ring_3()
         self._root = self._boot_space.root
         self._odd_code = OddCode(self._handle, self._hooks, self._code_at, self._on_odd_code)
         exception = self._start_up.find_exception_words(self._context, self._ring_3)
         self._error_code, self._is_int, self._in_flight = exception
+        self._sse = SseStatus(
+            self._handle, self._start_up.find_sse_places(self._context, self._ring_3)
+        )
+        finalize(self, close_engine, self._handle, self._context, self._ring_3, *self._sse.contexts)
         self.fp_reset()
 
     # ---- running
@@ -204,7 +211,12 @@ class UnicornEngine:
             vector = words[VECTOR]
             if vector >= 0 or error or self._refused:
                 return self._exception(vector, error)
-            if self._odd_code.pending and self._watch_odd_code():
+            if self._paused is not None or self._odd_code.pending:
+                reason = self._odd_stop()
+                if reason is not None:
+                    return reason
+                started += 1
+                reg_read_batch(*self._rip_register)
                 continue
             if self._stopped():
                 return self._interrupted(started)
@@ -279,6 +291,55 @@ class UnicornEngine:
         self._rf = self._slots[_RFLAGS] & _RF
         return Exit.TRAP
 
+    def _odd_stop(self) -> Exit | None:
+        """Do what the engine was stopped for because of odd code; None if the run then goes on."""
+        reason = self._odd_instruction() if self._paused is not None else None
+        if self._odd_code.pending:
+            self._odd_code.watch()
+            # Deleting hooks, it looks for code at their addresses, and keeps the faults it took.
+            self._take_exception()
+        if reason is None and self._final and not self._armed:
+            return self._interrupted(1)  # this may have been its stop as well
+        return reason
+
+    def _odd_instruction(self) -> Exit | None:
+        """Execute the SSE instruction that a hook has stopped before, as hardware does."""
+        kind, self._paused = self._paused, None
+        sse = self._sse
+        sse.begin()
+        traced, vector, error = self._step()
+        if vector != Vector.DB or error:
+            return self._exception(vector, error) if vector >= 0 or error else None
+        self._words[VECTOR] = -1
+        self._take_exception()
+        if kind in SSE_KINDS:
+            if sse.end(inexact=kind is Kind.INEXACT_SSE):
+                return self._trap(Vector.XM)
+        elif kind is Kind.LOADS_MXCSR:
+            if sse.undo_wrong_load():
+                return self._trap(Vector.GP)
+            self._new_mxcsr()
+        return self._trap(Vector.DB) if traced else None
+
+    def _step(self) -> tuple[int, int, int]:
+        """Run one instruction; return T in RFLAGS, the vector, which is #DB if it has, the error.
+
+        A kick or the budget may stop it, as any run.
+        """
+        handle = self._handle
+        rflags = read_register(handle, "RFLAGS")
+        write_register(handle, "RFLAGS", rflags | _T)
+        reg_read_batch(*self._rip_register)
+        self._odd_code.passed = self._rip.value
+        start = self._start_count() if self._armed else 0
+        error = emu_start(*self._start)
+        if self._armed:
+            self._end_count(start)
+        self._odd_code.passed = None
+        if not rflags & _T:
+            write_register(handle, "RFLAGS", read_register(handle, "RFLAGS") & ~_T)
+        return rflags & _T, self._words[VECTOR], error
+
     def _software_interrupt(self, vector: int) -> Exit:
         """INT n: only vector 3 has a gate that ring 3 may use.
 
@@ -343,16 +404,6 @@ class UnicornEngine:
         self._slots[_XFLAGS : _ERR + 1] = _NO_CAUSE
         return Exit.INTERRUPTED
 
-    def _watch_odd_code(self) -> bool:
-        """Have odd instructions watched; return whether the run can then go on where it is."""
-        self._odd_code.watch()
-        # Deleting hooks, it looks for code at their addresses, and keeps the faults it took.
-        self._take_exception()
-        if self._final and not self._armed:
-            return False  # this may have been its stop as well
-        reg_read_batch(*self._rip_register)
-        return True
-
     def _broken(self, error: int, vector: int) -> AssertionError:
         """Return what to raise when the engine stopped for a reason no guest should cause."""
         self._store_registers(0)
@@ -383,7 +434,7 @@ class UnicornEngine:
         obeys, even in ring 3.  That is no way to more rights, as the page table still holds; but
         segments then have bases, which nothing else would ever clear.
         """
-        state = self._fp.save()
+        state = self.fp_save()
         reg_read_batch(*self._heal_registers)
         rflags = self._safe_rflags.value & ~_NOT_LOADED
         self._safe_rflags.value = rflags
@@ -392,7 +443,7 @@ class UnicornEngine:
         self._write_root(self._root)
         self._write_cr0()
         self.load_bases()
-        self._fp.restore(state)
+        self.fp_restore(state)
         return rflags
 
     def load(self) -> None:
@@ -410,13 +461,21 @@ class UnicornEngine:
         reg_write_batch(*self._base_registers)
 
     def fp_save(self) -> bytes:
+        self._sse.collect()
         return self._fp.save()
 
     def fp_restore(self, state: bytes) -> None:
         self._fp.restore(state)
+        self._new_mxcsr()
 
     def fp_reset(self) -> None:
-        self._fp.restore(FP_INITIAL)
+        self.fp_restore(FP_INITIAL)
+
+    def _new_mxcsr(self) -> None:
+        unmasked = self._sse.adopt()
+        if unmasked != self._odd_code.unmasked:
+            self._odd_code.set_unmasked(unmasked)
+            self._take_exception()
 
     @property
     def fp_trap(self) -> bool:
@@ -558,7 +617,12 @@ class UnicornEngine:
         emu_stop(self._handle)
 
     def _on_odd_code(self, kind: Kind) -> None:
-        self._refused = Vector.UD
+        if kind is Kind.INVALID:
+            self._refused = Vector.UD
+        elif kind is Kind.SAVES_MXCSR and not self._sse.has_news():
+            return
+        else:
+            self._paused = kind
         emu_stop(self._handle)
 
     def _code_at(self, va: int, size: int) -> bytes:

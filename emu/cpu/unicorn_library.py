@@ -150,9 +150,14 @@ def free_context(context: c_void_p) -> None:
 
 def context_words(handle: object, context: c_void_p) -> Sequence[int]:
     """Return a copy of a saved context, as 32-bit words."""
+    return memoryview(context_bytes(handle, context)).cast("i")
+
+
+def context_bytes(handle: object, context: c_void_p) -> bytes:
+    """Return a copy of a saved context."""
     assert context.value is not None
     size = _lib.uc_context_size(handle)
-    return memoryview(string_at(context.value, size & ~3)).cast("i")
+    return string_at(context.value, size & ~3)
 
 
 # ---- memory
