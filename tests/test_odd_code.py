@@ -280,7 +280,7 @@ def blocks(engine, monkeypatch):
     """Every block that the engine translates: its bytes, and how many instructions it sees."""
     seen = []
 
-    def suspects(code, count, suspicious):
+    def suspects(code, count, unmasked):
         seen.append((code, count))
         return []
 

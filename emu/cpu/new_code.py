@@ -7,6 +7,7 @@ begin in it can only be told by decoding all of it, with the lengths the engine 
 import re
 from collections.abc import Iterator
 from enum import Enum
+from functools import cache
 
 LONGEST_INSTRUCTION = 15
 
@@ -191,18 +192,14 @@ _ODD = (
 )
 
 
-def _search(pattern: bytes) -> re.Pattern[bytes]:
+@cache
+def suspicious(unmasked: bool) -> re.Pattern[bytes]:
+    """Return what no block that needs no closer look has in it, with or without SSE exceptions."""
+    pattern = _ODD + rb"|" + _SSE if unmasked else _ODD
     return re.compile(rb"(?=" + pattern + rb")", re.DOTALL)  # a lookahead: matches may overlap
 
 
-SUSPICIOUS = _search(_ODD)
-"""What no block that needs no closer look has in it."""
-
-SUSPICIOUS_IF_UNMASKED = _search(_ODD + rb"|" + _SSE)
-"""The same when an SSE exception is unmasked."""
-
-
-def suspects(code: bytes, count: int, suspicious: re.Pattern[bytes]) -> list[int]:
+def suspects(code: bytes, count: int, unmasked: bool) -> list[int]:
     """Return where in a block, which the engine decodes into `count` instructions, one is odd.
 
     None that can be reached is missed.  If the block cannot be made sense of, places are returned
@@ -210,13 +207,14 @@ def suspects(code: bytes, count: int, suspicious: re.Pattern[bytes]) -> list[int
     """
     decoded = list(instructions(code))
     if len(decoded) != count or decoded[-1][2] < len(code):
-        return _possible_starts(code, suspicious)
+        return _possible_starts(code, unmasked)
     found = []
+    pattern = suspicious(unmasked)
     for start, opcode_at, end in decoded:
-        if suspicious.search(code, start, end) is None:
+        if pattern.search(code, start, end) is None:
             continue
         kind = _kind(code, start, opcode_at, end)
-        if kind in SSE_KINDS and suspicious is SUSPICIOUS:
+        if kind in SSE_KINDS and not unmasked:
             continue
         if kind is not None:
             found.append(start)
@@ -225,9 +223,9 @@ def suspects(code: bytes, count: int, suspicious: re.Pattern[bytes]) -> list[int
     return found
 
 
-def _possible_starts(code: bytes, suspicious: re.Pattern[bytes]) -> list[int]:
+def _possible_starts(code: bytes, unmasked: bool) -> list[int]:
     found = set()
-    for match in suspicious.finditer(code):
+    for match in suspicious(unmasked).finditer(code):
         at = match.start()
         found.add(at)
         while at and _ONE_BYTE[code[at - 1]] & _PREFIX:

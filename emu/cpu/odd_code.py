@@ -13,11 +13,10 @@ from collections.abc import Callable
 from emu.cpu.hooks import Hooks
 from emu.cpu.new_code import (
     LONGEST_INSTRUCTION,
-    SUSPICIOUS,
-    SUSPICIOUS_IF_UNMASKED,
     Kind,
     kind_of,
     suspects,
+    suspicious,
 )
 from emu.cpu.unicorn_library import emu_stop, forget_all_code, forget_code
 
@@ -41,7 +40,7 @@ class OddCode:
         self.pending = False  # the engine was stopped, and watch() must be called
         self.passed: int | None = None  # the address of an instruction to be left alone
         self.unmasked = False  # an SSE exception is
-        self._suspicious = SUSPICIOUS
+        self._suspicious = suspicious(unmasked=False)
         self._handle = handle
         self._hooks = hooks
         self._code_at = code_at
@@ -65,7 +64,7 @@ class OddCode:
     def set_unmasked(self, unmasked: bool) -> None:
         """Look for SSE instructions from now on, or no longer."""
         self.unmasked = unmasked
-        self._suspicious = SUSPICIOUS_IF_UNMASKED if unmasked else SUSPICIOUS
+        self._suspicious = suspicious(unmasked)
         self._start_over()
 
     def _start_over(self) -> None:
@@ -78,7 +77,7 @@ class OddCode:
         code = self._code_at(pc, size)
         if self._suspicious.search(code) is None:
             return
-        found = [pc + at for at in suspects(code, count, self._suspicious)]
+        found = [pc + at for at in suspects(code, count, self.unmasked)]
         self._found = [va for va in found if va not in self._watched]
         if self._found:
             self.pending = True

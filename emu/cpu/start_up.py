@@ -65,7 +65,7 @@ _PROBES = (
 _INVALID_PROBE = _Probe(bytes.fromhex("0f57c0 0f5ec0 0f05"), 0, 0)  # xorps xmm0; divps xmm0, xmm0
 _INEXACT_PROBE = _Probe(bytes.fromhex("b8ffffff7f f30f2ac0 0f05"), 0, 0)  # cvtsi2ss xmm0, 2^31 - 1
 _SSE_PROBES = (_INVALID_PROBE, _INEXACT_PROBE)
-_SSE_FLAGS = [0x01, 0x20]  # what each of them leaves
+_SSE_FLAGS = (0, 0x01, 0x20)  # before, and after each of them
 _SSE_FLUSH_OFFSET = 2  # from the flags, in the engine's float_status
 _MXCSR_OFFSET = 6
 _TEST_BUDGET = 1000
@@ -175,14 +175,14 @@ class StartUp:
         write_register(handle, "MXCSR", MXCSR_DEFAULT | MXCSR_FLUSH_TO_ZERO)
         flushing = self._bytes_of(context)
         context_restore(handle, clean)
-        places = range(len(before) - _MXCSR_OFFSET)
+        mxcsr = MXCSR_DEFAULT.to_bytes(4, "little")
         flags = [
             at
-            for at in places
-            if not before[at] and [state[at] for state in states] == _SSE_FLAGS
-            if before[at + _MXCSR_OFFSET :][:4] == MXCSR_DEFAULT.to_bytes(4, "little")
+            for at, values in enumerate(zip(before, *states, strict=True))
+            if values == _SSE_FLAGS and before[at + _MXCSR_OFFSET :][:4] == mxcsr
         ]
-        x87_flush = [at for at in places if (before[at], flushing[at]) == (0, 1)]
+        changes = enumerate(zip(before, flushing, strict=True))
+        x87_flush = [at for at, change in changes if change == (0, 1)]
         if len(flags) != 1 or len(x87_flush) != 1:
             raise EngineError(
                 "this version of Unicorn keeps its SSE state in an unknown place"
