@@ -51,6 +51,7 @@ DOORS = {
         "emu.cpu.fp_state",
         "emu.cpu.hooks",
         "emu.cpu.safe_stop",
+        "emu.cpu.sse_status",
         "emu.cpu.start_up",
         "emu.cpu.unicorn_engine",
         "emu.cpu.unicorn_library",

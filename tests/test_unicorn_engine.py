@@ -288,6 +288,13 @@ def trap_of(guest):
         (b"\x90\xcd\x03", Trap.BPTFLT, 0, 3),
         (b"\x90\xf1", Trap.TRCTRAP, 0, 2),
         (b"\x90\x66\xf1", Trap.TRCTRAP, 0, 3),
+        (b"\x90\x48\xf1", Trap.TRCTRAP, 0, 3),
+        (b"\x90\x2e\xf3\x66\x48\xf1", Trap.TRCTRAP, 0, 6),
+        (b"\x90\xf0\xf1", Trap.PRIVINFLT, 0, 1),
+        (b"\x90\x0f\x34", Trap.PROTFLT, 0, 1),  # SYSENTER: there is no entry point
+        (b"\x90\x48\x0f\x34", Trap.PROTFLT, 0, 1),
+        (b"\x90\x66\x2e\x0f\x34", Trap.PROTFLT, 0, 1),
+        (b"\x90\xf0\x0f\x34", Trap.PRIVINFLT, 0, 1),
         ("nop; int 0x80", Trap.PROTFLT, 0x402, 1),
         ("nop; int 0", Trap.PROTFLT, 0x002, 1),
         ("nop; int 1", Trap.PROTFLT, 0x00A, 1),
@@ -585,14 +592,14 @@ def test_bases_are_loaded(guest):
     assert (guest.word(), guest.word(8)) == (1, 2)
 
 
-def test_cpuid_offers_no_avx_no_xsave_and_nothing_random(guest):
+def test_cpuid_offers_no_avx_no_bmi_no_xsave_and_nothing_random(guest):
     guest.run("cpuid; mov r10, rcx; syscall", rax=1)
     assert guest.frame.rcx & (1 << 12 | 1 << 26 | 1 << 27 | 1 << 28 | 1 << 29 | 1 << 30) == 0
     assert guest.frame.rdx & (1 << 25 | 1 << 26) == 1 << 25 | 1 << 26  # SSE, SSE2
     guest.run("cpuid; mov r10, rcx; syscall", rax=0xD)
     assert (guest.frame.rax, guest.frame.rbx, guest.frame.rcx, guest.frame.rdx) == (0, 0, 0, 0)
     guest.run("cpuid; syscall", rax=7, rcx=0)
-    assert guest.frame.rbx & (1 << 5 | 1 << 16 | 1 << 18) == 0
+    assert guest.frame.rbx & (1 << 3 | 1 << 5 | 1 << 8 | 1 << 16 | 1 << 18) == 0  # BMI, AVX2, …
 
 
 @pytest.mark.parametrize("instruction, rcx", [("rdtsc", 9), ("rdtscp", 0)])
@@ -600,6 +607,29 @@ def test_the_time_stamp_counter_can_be_the_kernels(guest, monkeypatch, instructi
     monkeypatch.setattr(guest.engine, "tsc", lambda: 0x1_2345_6789_ABCD)
     guest.run(f"{instruction}; mov r10, rcx; syscall", rcx=9)
     assert (guest.frame.rax, guest.frame.rdx, guest.frame.rcx) == (0x6789_ABCD, 0x12345, rcx)
+
+
+def test_an_icebp_across_pages_ends_in_the_second(guest):
+    guest.put(b"\x66", CODE + PAGE_SIZE - 1)
+    guest.put(b"\xf1", CODE + PAGE_SIZE)
+    guest.set(rip=CODE + PAGE_SIZE - 1)
+    guest.run()
+    assert trap_of(guest) == (Trap.TRCTRAP, 0, PAGE_SIZE + 1)
+
+
+@pytest.mark.parametrize("flags", [0x202, 0x302])
+def test_sysenter_changes_nothing_when_single_stepped_either(guest, flags):
+    assert guest.run(b"\x0f\x34", rflags=flags, rsp=STACK - 0x80) is Exit.TRAP
+    assert trap_of(guest) == (Trap.PROTFLT, 0, 0)
+    assert (guest.frame.rflags, guest.frame.rsp) == (flags | 0x10000, STACK - 0x80)
+    assert in_ring_3(guest)
+
+
+@pytest.mark.parametrize("instruction", ["rdtsc", "rdtscp"])
+def test_the_hosts_time_stamp_counter_only_goes_up(guest, instruction):
+    read = f"{instruction}; shl rdx, 32; or rax, rdx"
+    assert guest.run(f"{read}; mov rbx, rax; {read}; syscall") is Exit.SYSCALL
+    assert 0 < guest.frame.rbx < guest.frame.rax
 
 
 # ---- memory that changes behind the CPU

@@ -27,8 +27,10 @@ from emu.cpu.boot_space import build_boot_space
 from emu.cpu.cpuid import answer_cpuid, answer_rdtsc, answer_rdtscp
 from emu.cpu.engine import EngineError, Exit
 from emu.cpu.fp_state import FP_INITIAL, FpState
-from emu.cpu.guest_code import by_page, can_be_fetched, icebp_length
+from emu.cpu.guest_code import by_page, can_be_fetched, code_at, icebp_length
 from emu.cpu.hooks import Hooks
+from emu.cpu.new_code import LONGEST_INSTRUCTION, SSE_KINDS, Kind
+from emu.cpu.odd_code import OddCode
 from emu.cpu.safe_stop import (
     BUDGET,
     KICK,
@@ -39,6 +41,7 @@ from emu.cpu.safe_stop import (
     Words,
     place_routines,
 )
+from emu.cpu.sse_status import SseStatus
 from emu.cpu.start_up import CR0, StartUp
 from emu.cpu.unicorn_library import (
     ERR_INSN_INVALID,
@@ -55,12 +58,14 @@ from emu.cpu.unicorn_library import (
     map_memory,
     new_context,
     open_engine,
+    read_register,
     reason,
     reg_read_batch,
     reg_write_batch,
     unmap_memory,
     write_register,
 )
+from emu.disasm import faults_on_stack
 from emu.vm.phys import PhysicalMemory
 
 # RIP is not among those loaded: it is an argument of uc_emu_start.
@@ -73,12 +78,14 @@ _EXIT_SYSCALL = Exit.SYSCALL
 _EXIT_PAGE_FAULT = Exit.PAGE_FAULT
 _RF = int(Rflags.RF)
 _VM = int(Rflags.VM)
+_T = int(Rflags.T)
 _T_OR_VM = int(Rflags.T | Rflags.VM)
 _FAST_SYSCALL = int(Trap.FAST_SYSCALL)
 _PAGEFLT = int(Trap.PAGEFLT)
 _USER = int(Pgex.U)
 _PF = int(Vector.PF)
 _DF = int(Vector.DF)
+_GP = int(Vector.GP)
 
 # What a frame may not bring into the engine: what is not a user's to set; VM, which means
 # nothing in 64-bit mode; and RF, which the engine does not clear when an instruction completes.
@@ -133,7 +140,8 @@ class UnicornEngine:
         self._counting = False
         self._final = False
         self._rf = 0  # what RF is until the next instruction has completed
-        self._refused = False
+        self._refused = 0  # the vector of an exception that a hook has raised
+        self._paused: Kind | None = None  # a hook has stopped before an instruction of this kind
         self._partial = False  # only part of the registers has been put into the frame
         self._swap: SwappedCallback | None = None
 
@@ -159,12 +167,16 @@ class UnicornEngine:
         self._context = new_context(self._handle)
         self._at_context = (self._handle, c_void_p.from_param(self._context.value))
         self._ring_3 = new_context(self._handle)  # as it is on first entry
-        finalize(self, close_engine, self._handle, self._context, self._ring_3)
         self._start_up = StartUp(self._handle, phys, self._boot_space, self._shared)
         self._start_up.enter_ring_3()
         self._root = self._boot_space.root
+        self._odd_code = OddCode(self._handle, self._hooks, self._code_at, self._on_odd_code)
         exception = self._start_up.find_exception_words(self._context, self._ring_3)
         self._error_code, self._is_int, self._in_flight = exception
+        self._sse = SseStatus(
+            self._handle, self._start_up.find_sse_places(self._context, self._ring_3)
+        )
+        finalize(self, close_engine, self._handle, self._context, self._ring_3, *self._sse.contexts)
         self.fp_reset()
 
     # ---- running
@@ -178,10 +190,12 @@ class UnicornEngine:
         if words[KICK]:
             return self._kicked_before_start()
         self._partial = False
+        started = 0
         while True:
             start = self._start_count() if self._armed else 0
             error = emu_start(*self._start)
-            started = self._end_count(start) if self._armed else 0
+            if self._armed:
+                started += self._end_count(start)
             if words[SYSCALL]:
                 words[SYSCALL] = 0
                 reg_read_batch(*self._syscall_registers)
@@ -197,6 +211,13 @@ class UnicornEngine:
             vector = words[VECTOR]
             if vector >= 0 or error or self._refused:
                 return self._exception(vector, error)
+            if self._paused is not None or self._odd_code.pending:
+                reason = self._odd_stop()
+                if reason is not None:
+                    return reason
+                started += 1
+                reg_read_batch(*self._rip_register)
+                continue
             if self._stopped():
                 return self._interrupted(started)
             reg_read_batch(*self._rip_register)
@@ -212,7 +233,7 @@ class UnicornEngine:
         """Report what stopped the run, other than a SYSCALL or a kick."""
         self._words[VECTOR] = -1
         if self._refused:
-            return self._privileged()
+            return self._hook_exception()
         code, is_int = self._take_exception()
         if error == ERR_INSN_INVALID:
             return self._invalid_instruction(is_int)
@@ -234,7 +255,18 @@ class UnicornEngine:
             if self._fault_rflags.value & _VM:
                 self._leave_virtual_8086()
             return _EXIT_PAGE_FAULT
+        if vector == _GP and not code:
+            return self._zero_protection_fault()
         return self._trap(vector, code)
+
+    def _zero_protection_fault(self) -> Exit:
+        """#GP(0), which Unicorn raises also where it should be #SS(0)."""
+        self._trap(Vector.GP)
+        frame = self.frame
+        code = self._code_at(frame.rip, LONGEST_INSTRUCTION)
+        if faults_on_stack(code, frame.rip, lambda name: getattr(frame, name)):
+            frame.trapno = Trap.STKFLT
+        return Exit.TRAP
 
     def _take_exception(self) -> tuple[int, int]:
         """Return the error code and the INT flag of the last exception, and let the next one be.
@@ -259,6 +291,55 @@ class UnicornEngine:
         self._rf = self._slots[_RFLAGS] & _RF
         return Exit.TRAP
 
+    def _odd_stop(self) -> Exit | None:
+        """Do what the engine was stopped for because of odd code; None if the run then goes on."""
+        reason = self._odd_instruction() if self._paused is not None else None
+        if self._odd_code.pending:
+            self._odd_code.watch()
+            # Deleting hooks, it looks for code at their addresses, and keeps the faults it took.
+            self._take_exception()
+        if reason is None and self._final and not self._armed:
+            return self._interrupted(1)  # this may have been its stop as well
+        return reason
+
+    def _odd_instruction(self) -> Exit | None:
+        """Execute the SSE instruction that a hook has stopped before, as hardware does."""
+        kind, self._paused = self._paused, None
+        sse = self._sse
+        sse.begin()
+        traced, vector, error = self._step()
+        if vector != Vector.DB or error:
+            return self._exception(vector, error) if vector >= 0 or error else None
+        self._words[VECTOR] = -1
+        self._take_exception()
+        if kind in SSE_KINDS:
+            if sse.end(inexact=kind is Kind.INEXACT_SSE):
+                return self._trap(Vector.XM)
+        elif kind is Kind.LOADS_MXCSR:
+            if sse.undo_wrong_load():
+                return self._trap(Vector.GP)
+            self._new_mxcsr()
+        return self._trap(Vector.DB) if traced else None
+
+    def _step(self) -> tuple[int, int, int]:
+        """Run one instruction; return T in RFLAGS, the vector, which is #DB if it has, the error.
+
+        A kick or the budget may stop it, as any run.
+        """
+        handle = self._handle
+        rflags = read_register(handle, "RFLAGS")
+        write_register(handle, "RFLAGS", rflags | _T)
+        reg_read_batch(*self._rip_register)
+        self._odd_code.passed = self._rip.value
+        start = self._start_count() if self._armed else 0
+        error = emu_start(*self._start)
+        if self._armed:
+            self._end_count(start)
+        self._odd_code.passed = None
+        if not rflags & _T:
+            write_register(handle, "RFLAGS", read_register(handle, "RFLAGS") & ~_T)
+        return rflags & _T, self._words[VECTOR], error
+
     def _software_interrupt(self, vector: int) -> Exit:
         """INT n: only vector 3 has a gate that ring 3 may use.
 
@@ -280,9 +361,11 @@ class UnicornEngine:
             self.frame.rip += length
         return Exit.TRAP
 
-    def _privileged(self) -> Exit:
-        """IN, OUT and SYSENTER, which Unicorn would carry out in ring 3."""
-        self._refused = False
+    def _hook_exception(self) -> Exit:
+        """What Unicorn would carry out: in ring 3, or as some other instruction."""
+        vector, self._refused = self._refused, 0
+        if vector == Vector.UD:
+            return self._trap(vector)
         context_restore(*self._at_context)
         self._write_root(self._root)
         return self._general_protection(0)
@@ -351,7 +434,7 @@ class UnicornEngine:
         obeys, even in ring 3.  That is no way to more rights, as the page table still holds; but
         segments then have bases, which nothing else would ever clear.
         """
-        state = self._fp.save()
+        state = self.fp_save()
         reg_read_batch(*self._heal_registers)
         rflags = self._safe_rflags.value & ~_NOT_LOADED
         self._safe_rflags.value = rflags
@@ -360,7 +443,7 @@ class UnicornEngine:
         self._write_root(self._root)
         self._write_cr0()
         self.load_bases()
-        self._fp.restore(state)
+        self.fp_restore(state)
         return rflags
 
     def load(self) -> None:
@@ -378,13 +461,21 @@ class UnicornEngine:
         reg_write_batch(*self._base_registers)
 
     def fp_save(self) -> bytes:
+        self._sse.collect()
         return self._fp.save()
 
     def fp_restore(self, state: bytes) -> None:
         self._fp.restore(state)
+        self._new_mxcsr()
 
     def fp_reset(self) -> None:
-        self._fp.restore(FP_INITIAL)
+        self.fp_restore(FP_INITIAL)
+
+    def _new_mxcsr(self) -> None:
+        unmasked = self._sse.adopt()
+        if unmasked != self._odd_code.unmasked:
+            self._odd_code.set_unmasked(unmasked)
+            self._take_exception()
 
     @property
     def fp_trap(self) -> bool:
@@ -432,7 +523,9 @@ class UnicornEngine:
     def _stops_work(self) -> bool:
         # Hooks do not reach code that was translated before them.
         forget_all_code(self._handle)
-        ok = self._start_up.stops_work(self._root, self._swap)
+        root, self._root = self._root, self._boot_space.root
+        ok = self._start_up.stops_work(root, self._swap)
+        self._root = root
         # A final kick from before, or meanwhile, must stay; one meanwhile spoils the count.
         self._words[KICK] = self._final
         return ok or self._final
@@ -523,6 +616,18 @@ class UnicornEngine:
         self._words[VECTOR] = vector
         emu_stop(self._handle)
 
+    def _on_odd_code(self, kind: Kind) -> None:
+        if kind is Kind.INVALID:
+            self._refused = Vector.UD
+        elif kind is Kind.SAVES_MXCSR and not self._sse.has_news():
+            return
+        else:
+            self._paused = kind
+        emu_stop(self._handle)
+
+    def _code_at(self, va: int, size: int) -> bytes:
+        return code_at(self._phys, self._root, va, size)
+
     def _refuse(self, *arguments: int) -> int:
         # The engine carries the instruction out after the hook, and goes on until the next load
         # or store.  So the registers are put aside, and no such access finds a page.  Another one
@@ -532,7 +637,7 @@ class UnicornEngine:
         context_save(*self._at_context)
         self._cr3.value = self._boot_space.empty_root
         reg_write_batch(*self._cr3_register)
-        self._refused = True
+        self._refused = Vector.GP
         emu_stop(self._handle)
         return 0
 

@@ -53,6 +53,8 @@ ERR_INSN_INVALID: int = uc.UC_ERR_INSN_INVALID
 HOOK_INTR: int = uc.UC_HOOK_INTR
 HOOK_INSN: int = uc.UC_HOOK_INSN
 HOOK_BLOCK: int = uc.UC_HOOK_BLOCK
+HOOK_CODE: int = uc.UC_HOOK_CODE
+HOOK_EDGE_GENERATED: int = uc.UC_HOOK_EDGE_GENERATED
 
 ALWAYS = (1, 0)  # a hook over an empty range applies to every address
 NEVER = (1 << 63, 1 << 63)  # not canonical: nothing ever runs there
@@ -148,9 +150,14 @@ def free_context(context: c_void_p) -> None:
 
 def context_words(handle: object, context: c_void_p) -> Sequence[int]:
     """Return a copy of a saved context, as 32-bit words."""
+    return memoryview(context_bytes(handle, context)).cast("i")
+
+
+def context_bytes(handle: object, context: c_void_p) -> bytes:
+    """Return a copy of a saved context."""
     assert context.value is not None
     size = _lib.uc_context_size(handle)
-    return memoryview(string_at(context.value, size & ~3)).cast("i")
+    return string_at(context.value, size & ~3)
 
 
 # ---- memory
