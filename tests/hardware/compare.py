@@ -34,9 +34,9 @@ _FP_PARTS = (
 )
 """Not the last instruction and operand: AMD saves them only with an exception pending."""
 
-# What the engine does not keep: exceptions that SSE has raised, and that the x87 has, with the
-# summaries of the latter and C1.  Each has a row in the table.
-_MXCSR_UNTRACKED = 0x3F
+# What the engine does not keep: that SSE instructions have met denormals, and most exceptions of
+# the x87, with the summaries of them and C1.  Each has a row in the table.
+_MXCSR_UNTRACKED = 0x02
 _FSW_UNTRACKED = 0x82FF
 
 Difference = tuple[str, str, str]

@@ -197,6 +197,12 @@ ROWS = [
     Row(
         "CMPXCHG16B of what is not aligned", "cmpxchg16b [rdi]", fault(Vector.GP), {"rdi": DATA + 8}
     ),
+    Row(
+        "CMPXCHG16B of what is neither aligned nor canonical",
+        "cmpxchg16b [rbp]",
+        fault(Vector.GP),
+        {"rbp": NOT_CANONICAL},
+    ),
     Row("LAHF", "lahf", {"rax": 0xD700}, rflags=0x2D7),
     Row("SAHF sets only five flags", "sahf", {"rflags": 0x2D7}, {"rax": 0xFF00}),
     Row("LAHF with a useless REX", b"\x40\x9f", {"rax": 0xD700, "rsp": RSP}, rflags=0x2D7),

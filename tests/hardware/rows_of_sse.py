@@ -56,6 +56,18 @@ ROWS = [
         fp=sse(doubles(1.0), doubles(0.0)),
     ),
     Row(
+        "a denormal operand sets DE",
+        "addsd xmm0, xmm0",
+        {"mxcsr": 0x1F82},
+        fp=sse(doubles(5e-324)),
+    ),
+    Row(
+        "ROUNDSD that reports nothing",
+        "roundsd xmm0, xmm1, 8",
+        {"xmm0": word(doubles(2.0)), "mxcsr": 0x1F80},
+        fp=sse(doubles(0.0), doubles(1.5)),
+    ),
+    Row(
         "MXCSR collects exceptions",
         "addsd xmm0, xmm1; divsd xmm1, xmm2",
         {"mxcsr": 0x1FA4},
