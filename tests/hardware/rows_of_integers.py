@@ -4,7 +4,7 @@ from struct import pack
 
 from emu.abi.x86 import Rflags, Vector
 from hardware.machine import ABSENT, CODE, DATA
-from hardware.table import ARITHMETIC, MINIMUM, MINUS_1, RSP, Row, fault, flags
+from hardware.table import ARITHMETIC, MINIMUM, MINUS_1, NOT_CANONICAL, RSP, Row, fault, flags
 
 ROWS = [
     Row(
