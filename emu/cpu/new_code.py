@@ -20,9 +20,12 @@ class Kind(Enum):
     LOADS_MXCSR = "loads MXCSR"
     SSE = "SSE"  # it may raise an exception: odd when one is unmasked
     INEXACT_SSE = "inexact SSE"  # the same, but no precision exception
+    LENGTHS = "lengths"  # of strings in EAX and EDX: one of them crashes the engine
+    WIDE_LENGTHS = "wide lengths"  # the same, in RAX and RDX
 
 
 SSE_KINDS = (Kind.SSE, Kind.INEXACT_SSE)
+LENGTHS_KINDS = (Kind.LENGTHS, Kind.WIDE_LENGTHS)
 
 # ---- lengths
 
@@ -181,6 +184,8 @@ _VEX_MAP = rb"[\x01-\x03\x21-\x23\x41-\x43\x61-\x63\x81-\x83\xa1-\xa3\xc1-\xc3\x
 _MXCSR = rb"\x0f\xae[\x00-\x1f\x40-\x5f\x80-\x9f]"
 _SSE = rb"\x0f(?:[\x2a\x2c-\x2f\x51\x58-\x5f\x7c\x7d\xc2\xd0\xe6]|\x3a[\x08-\x0b\x40\x41])"
 
+_PCMPESTR = rb"\x0f\x3a[\x60\x61]"
+
 # What every odd instruction has in it.
 _ODD = (
     (
@@ -189,6 +194,8 @@ _ODD = (
     )
     + rb"|"
     + _MXCSR
+    + rb"|"
+    + _PCMPESTR
 )
 
 
@@ -247,6 +254,8 @@ def _kind(code: bytes, start: int, opcode_at: int, end: int) -> Kind | None:
     if _LOCK in prefixes and not _lockable(opcode):
         return Kind.INVALID
     if opcode[0] == 0x0F:
+        if _PCMPESTR_OPCODE.match(opcode):
+            return Kind.WIDE_LENGTHS if prefixes[-1:] in _REX_W else Kind.LENGTHS
         if _SSE_OPCODE.match(opcode):
             rounds = opcode[1] == 0x3A and opcode[2] < 0x10
             return Kind.INEXACT_SSE if rounds and code[end - 1] & 8 else Kind.SSE
@@ -281,6 +290,8 @@ _MXCSR_KINDS = (
     *[None] * 4,
 )
 _SSE_OPCODE = re.compile(_SSE)
+_REX_W = tuple(bytes([rex]) for rex in range(0x48, 0x50))
+_PCMPESTR_OPCODE = re.compile(_PCMPESTR)
 
 _LOCK = 0xF0
 _LOCKABLE = {

@@ -29,7 +29,7 @@ from emu.cpu.engine import EngineError, Exit
 from emu.cpu.fp_state import FP_INITIAL, FpState
 from emu.cpu.guest_code import by_page, can_be_fetched, code_at, icebp_length
 from emu.cpu.hooks import Hooks
-from emu.cpu.new_code import LONGEST_INSTRUCTION, SSE_KINDS, Kind
+from emu.cpu.new_code import LENGTHS_KINDS, LONGEST_INSTRUCTION, SSE_KINDS, Kind
 from emu.cpu.odd_code import OddCode
 from emu.cpu.safe_stop import (
     BUDGET,
@@ -86,6 +86,8 @@ _USER = int(Pgex.U)
 _PF = int(Vector.PF)
 _DF = int(Vector.DF)
 _GP = int(Vector.GP)
+
+_LENGTHS = ("RAX", "RDX")
 
 # What a frame may not bring into the engine: what is not a user's to set; VM, which means
 # nothing in 64-bit mode; and RF, which the engine does not clear when an instruction completes.
@@ -307,7 +309,13 @@ class UnicornEngine:
         kind, self._paused = self._paused, None
         sse = self._sse
         sse.begin()
+        lengths = self._lengths(kind) if kind in LENGTHS_KINDS else None
+        if lengths:
+            before = [read_register(self._handle, name) for name in _LENGTHS]
+            self._write_lengths(lengths)
         traced, vector, error = self._step()
+        if lengths:
+            self._write_lengths(before)
         if vector != Vector.DB or error:
             return self._exception(vector, error) if vector >= 0 or error else None
         self._words[VECTOR] = -1
@@ -320,6 +328,21 @@ class UnicornEngine:
                 return self._trap(Vector.GP)
             self._new_mxcsr()
         return self._trap(Vector.DB) if traced else None
+
+    def _lengths(self, kind: Kind) -> list[int] | None:
+        """Return lengths that mean the same as those in EAX and EDX, if the engine needs them.
+
+        Hardware takes more than a register's worth, on either side of 0, for just that.  Unicorn
+        has nothing for the least integer of 32 bits, and reads from everywhere.
+        """
+        bits = 64 if kind is Kind.WIDE_LENGTHS else 32
+        values = [read_register(self._handle, name) % (1 << bits) for name in _LENGTHS]
+        lengths = [min(value, (1 << bits) - value) for value in values]
+        return [min(length, 16) for length in lengths] if max(lengths) >= 1 << 31 else None
+
+    def _write_lengths(self, values: Iterable[int]) -> None:
+        for name, value in zip(_LENGTHS, values, strict=True):
+            write_register(self._handle, name, value)
 
     def _step(self) -> tuple[int, int, int]:
         """Run one instruction; return T in RFLAGS, the vector, which is #DB if it has, the error.
@@ -619,11 +642,16 @@ class UnicornEngine:
     def _on_odd_code(self, kind: Kind) -> None:
         if kind is Kind.INVALID:
             self._refused = Vector.UD
-        elif kind is Kind.SAVES_MXCSR and not self._sse.has_news():
-            return
-        else:
+        elif self._needs_help(kind):
             self._paused = kind
+        else:
+            return
         emu_stop(self._handle)
+
+    def _needs_help(self, kind: Kind) -> bool:
+        if kind is Kind.SAVES_MXCSR:
+            return self._sse.has_news()
+        return kind not in LENGTHS_KINDS or self._lengths(kind) is not None
 
     def _code_at(self, va: int, size: int) -> bytes:
         return code_at(self._phys, self._root, va, size)

@@ -178,6 +178,14 @@ KNOWN = (
         lambda step: step.kind in ("mov cr3", "mov r,cr0") and step.native.error == 0x14,
     ),
     Known(
+        "an access across the end of the canonical addresses is a page fault",
+        {},
+        lambda step: (
+            (step.native.vector, step.emulated.vector) == (Vector.GP, Vector.PF)
+            and (1 << 47) - 16 < step.emulated.address < 1 << 47
+        ),
+    ),
+    Known(
         "a jump to a non-canonical address is #GP at the target, not at the jump",
         {},
         lambda step: (
@@ -205,14 +213,14 @@ KNOWN = (
         ),
     ),
     Known(
-        "LOOPE and LOOPNE spoil the flags when RCX reaches 0",
-        {"LOOPNE keeps the flags": {"CF": 1}},
-        lambda step: step.kind in ("loope", "loopne"),
-    ),
-    Known(
         "CMPXCHG8B and CMPXCHG16B spoil the flags other than ZF",
         {"CMPXCHG8B keeps the other flags": {"CF": 1}},
         _of("cmpxchg8b", only="rflags"),
+    ),
+    Known(
+        "LOOPE and LOOPNE spoil the flags when RCX reaches 0",
+        {"LOOPNE keeps the flags": {"CF": 1}},
+        lambda step: step.kind in ("loope", "loopne"),
     ),
     Known(
         "the flags of LOCK NEG are those of the old value",
@@ -333,6 +341,11 @@ KNOWN = (
         ),
     ),
     Known(
+        "PCMPESTRI and its kin do not find the beginning of a match at the end",
+        {"PCMPESTRI finds the beginning of a match at the end": {"rcx": 16, "CF": 0}},
+        lambda step: step.kind.startswith("pcmpstr") and step.instruction.code[-1] >> 2 & 3 == 3,
+    ),
+    Known(
         "DPPS adds its products from the first to the last",
         {"DPPS adds in pairs": {"xmm0": 0xBF800000}},
         _of("sse 63a40", only="xmm mxcsr"),
@@ -410,8 +423,9 @@ KNOWN = (
             "FLD of a signalling NaN": {"st0": 0x7FFF8000010000000000},
         },
         lambda step: (
-            step.kind in ("x87 d9/2 m", "x87 d9/3 m", "x87 dd/2 m", "x87 dd/3 m")
-            and step.only == {"memory"}
+            step.kind.startswith(("x87 d8/", "x87 d9/", "x87 dc/", "x87 dd/"))
+            and step.instruction.operand is not None
+            and step.only <= {"memory", "st"}
             and step.native.fp[2] & 1 == 1
         ),
     ),

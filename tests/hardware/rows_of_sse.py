@@ -233,6 +233,29 @@ ROWS = [
         {"rax": 2, "rdx": 16},
         fp=sse(b"cd".ljust(16, b"\0"), b"abdcdefghi".ljust(16, b"\0")),
     ),
+    Row(
+        "PCMPESTRI finds the beginning of a match at the end",
+        "pcmpestri xmm0, xmm1, 0x0c",
+        {"rcx": 15, "CF": 1},
+        {"rax": 2, "rdx": 16},
+        fp=sse(b"ab" + bytes(14), b"m" * 15 + b"a"),
+    ),
+    *(
+        Row(
+            f"{name} of {length:#x} bytes",
+            f"{name} xmm0, xmm1, 0x08",
+            {"rax": length, "rdx": length, **flags("CF OF")},
+            {"rax": length, "rdx": length},
+        )
+        for name in ("pcmpestri", "pcmpestrm")
+        for length in (0x80000000, 0x7FFFFFFF, 0xFFFFFFFF80000000)
+    ),
+    Row(
+        "PCMPESTRI with lengths of 64 bits",
+        b"\x66\x48\x0f\x3a\x61\xc1\x08",
+        {"rcx": 0, "CF": 1, "rax": 1 << 63, "rdx": 1 << 32},
+        {"rax": 1 << 63, "rdx": 1 << 32},
+    ),
     Row("AESENC", "aesenc xmm0, xmm1", {"xmm0": 0x63636363636363636363636363636363}),
     Row(
         "PCLMULQDQ",
