@@ -335,3 +335,25 @@ def test_a_block_that_cannot_be_decoded_is_searched_byte_by_byte(guest, monkeypa
     for _ in range(2):
         assert guest.run(code) is Exit.TRAP
         assert trap_of(guest) == (Trap.PRIVINFLT, 0, 10)
+
+
+@pytest.mark.parametrize("code", ["or [rdi], ecx", "stmxcsr [rdi]"])
+def test_what_faults_where_there_is_a_hook_keeps_the_flags(guest, code):
+    guest.run(asm("add eax, eax") + VADDPS)
+    other = Guest(guest.engine)
+    for _ in range(2):
+        assert other.run(f"add eax, eax; {code}", rdi=ABSENT) is Exit.PAGE_FAULT
+        guest.engine.store()
+        assert (other.frame.rip, other.frame.rflags) == (CODE + 2, 0x10246)
+
+
+@pytest.mark.parametrize("code", ["660f3a6107 00", "660f3a6007 00"])  # xmm0, [rdi], 0
+def test_lengths_that_the_engine_cannot_take_are_as_they_were_afterwards(guest, code):
+    lengths = {"rax": 0x80000000, "rdx": 0xFFFF_FFFF_8000_0000}
+    assert guest.run(bytes.fromhex(code) + b"\x0f\x05", rdi=DATA, **lengths) is Exit.SYSCALL
+    assert (guest.frame.rax, guest.frame.rdx) == (lengths["rax"], lengths["rdx"])
+    assert guest.run(bytes.fromhex(code), rdi=ABSENT, **lengths) is Exit.PAGE_FAULT
+    guest.engine.store()
+    assert (guest.frame.rip, guest.frame.rax, guest.frame.rdx) == (
+        CODE, lengths["rax"], lengths["rdx"],
+    )  # fmt: skip

@@ -26,8 +26,8 @@ _MOST_HOOKS = 512  # each makes translating a little slower
 class OddCode:
     """The hooks at odd instructions of one engine.
 
-    `code_at(va, size)` returns what it would fetch now.  `on_odd` is called with the kind of each
-    odd instruction before that is executed.
+    `code_at(va, size)` returns what it would fetch now.  Before an instruction with a hook is
+    executed, `on_reached` is called with its address, and `on_odd` with its kind if it is odd.
     """
 
     def __init__(
@@ -35,6 +35,7 @@ class OddCode:
         handle: object,
         hooks: Hooks,
         code_at: Callable[[int, int], bytes],
+        on_reached: Callable[[int], None],
         on_odd: Callable[[Kind], None],
     ) -> None:
         self.pending = False  # the engine was stopped, and watch() must be called
@@ -44,6 +45,7 @@ class OddCode:
         self._handle = handle
         self._hooks = hooks
         self._code_at = code_at
+        self._on_reached = on_reached
         self._on_odd = on_odd
         self._watched: dict[int, int] = {}  # virtual address: hook
         self._found: list[int] = []
@@ -84,6 +86,7 @@ class OddCode:
             emu_stop(self._handle)
 
     def _reached(self, handle: int, va: int, size: int, data: int) -> None:
+        self._on_reached(va)
         if va == self.passed:
             return
         kind = kind_of(self._code_at(va, LONGEST_INSTRUCTION))

@@ -87,6 +87,7 @@ _PF = int(Vector.PF)
 _DF = int(Vector.DF)
 _GP = int(Vector.GP)
 
+_ARITHMETIC = int(Rflags.C | Rflags.PF | Rflags.AF | Rflags.Z | Rflags.N | Rflags.V)
 _LENGTHS = ("RAX", "RDX")
 
 # What a frame may not bring into the engine: what is not a user's to set; VM, which means
@@ -144,6 +145,7 @@ class UnicornEngine:
         self._rf = 0  # what RF is until the next instruction has completed
         self._refused = 0  # the vector of an exception that a hook has raised
         self._paused: Kind | None = None  # a hook has stopped before an instruction of this kind
+        self._reached: tuple[int, int, int] | None = None
         self._partial = False  # only part of the registers has been put into the frame
         self._swap: SwappedCallback | None = None
 
@@ -172,7 +174,9 @@ class UnicornEngine:
         self._start_up = StartUp(self._handle, phys, self._boot_space, self._shared)
         self._start_up.enter_ring_3()
         self._root = self._boot_space.root
-        self._odd_code = OddCode(self._handle, self._hooks, self._code_at, self._on_odd_code)
+        self._odd_code = OddCode(
+            self._handle, self._hooks, self._code_at, self._on_reached, self._on_odd_code
+        )
         exception = self._start_up.find_exception_words(self._context, self._ring_3)
         self._error_code, self._is_int, self._in_flight = exception
         self._sse = SseStatus(
@@ -237,6 +241,8 @@ class UnicornEngine:
         if self._refused:
             return self._hook_exception()
         code, is_int = self._take_exception()
+        if self._reached is not None:
+            self._repair_flags()
         if error == ERR_INSN_INVALID:
             return self._invalid_instruction(is_int)
         if error or vector < 0:
@@ -638,6 +644,21 @@ class UnicornEngine:
     def _on_interrupt(self, handle: int, vector: int, data: int) -> None:
         self._words[VECTOR] = vector
         emu_stop(self._handle)
+
+    def _on_reached(self, va: int) -> None:
+        self._reached = self._root, va, read_register(self._handle, "RFLAGS")
+
+    def _repair_flags(self) -> None:
+        """If what has faulted is an instruction with a hook, put back the flags it began with.
+
+        For a hook the flags are calculated, and a fault then undoes half of that (unicorn#2373).
+        """
+        assert self._reached is not None
+        root, va, before = self._reached
+        self._reached = None
+        if root == self._root and va == read_register(self._handle, "RIP"):
+            rflags = read_register(self._handle, "RFLAGS")
+            write_register(self._handle, "RFLAGS", rflags & ~_ARITHMETIC | before & _ARITHMETIC)
 
     def _on_odd_code(self, kind: Kind) -> None:
         if kind is Kind.INVALID:

@@ -1,7 +1,16 @@
 """Rows of the table: page faults, protection faults, exceptions, what does not decode."""
 
 from emu.abi.x86 import Vector
-from hardware.machine import ABSENT, CODE, CODE_SIZE, DATA, MORE_READ_ONLY, READ_ONLY, STACK
+from hardware.machine import (
+    ABSENT,
+    CODE,
+    CODE_SIZE,
+    DATA,
+    MORE_READ_ONLY,
+    READ_ONLY,
+    STACK,
+    fp_image,
+)
 from hardware.table import (
     ARITHMETIC,
     KERNEL_HALF,
@@ -144,6 +153,32 @@ ROWS = [
         "add eax, ebx; setg byte ptr [rcx]",
         page_fault(READ_ONLY, 7, at=2, **flags("")),
         {"rax": 5, "rbx": 3, "rcx": READ_ONLY},
+    ),
+    *(
+        Row(
+            f"{name} keeps the flags when it faults",
+            f"add eax, eax; {name} {operands}",
+            page_fault(ABSENT, error, at=2, **flags("PF ZF")),
+            {"rbx": ABSENT},
+        )
+        for name, operands, error in (
+            ("stmxcsr", "[rbx]", 6),
+            ("ldmxcsr", "[rbx]", 4),
+            ("pcmpestri", "xmm0, xmmword ptr [rbx], 0", 4),
+        )
+    ),
+    Row(
+        "PCMPESTRI that faults keeps its lengths",
+        "pcmpestri xmm0, xmmword ptr [rbx], 0",
+        page_fault(ABSENT, 4, rax=0x80000000, rdx=0x12345678_80000000),
+        {"rbx": ABSENT, "rax": 0x80000000, "rdx": 0x12345678_80000000},
+    ),
+    Row(
+        "an SSE instruction that faults keeps the flags with exceptions unmasked",
+        "add eax, eax; addsd xmm0, qword ptr [rbx]",
+        page_fault(ABSENT, 4, at=2, **flags("PF ZF")),
+        {"rbx": ABSENT},
+        fp=fp_image(mxcsr=0),
     ),
     Row(
         "RCL keeps the flags when it faults",
