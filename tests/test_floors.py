@@ -48,6 +48,7 @@ DOORS = {
         "emu.kern.socket",
         "emu.vm.phys",
         "emu.vm.vmspace",
+        "emu.cpu.abort_guard",
         "emu.cpu.fp_state",
         "emu.cpu.hooks",
         "emu.cpu.safe_stop",

@@ -632,6 +632,31 @@ def test_the_hosts_time_stamp_counter_only_goes_up(guest, instruction):
     assert 0 < guest.frame.rbx < guest.frame.rax
 
 
+# ---- what the engine does not do, as README "Quirks" has it
+
+
+@pytest.mark.parametrize("code", ["movaps xmm0, [rdi + 1]", "addps xmm0, [rdi + 8]"])
+def test_unaligned_sse_operands_are_not_refused(guest, code):
+    assert guest.run(f"{code}; syscall", rdi=DATA) is Exit.SYSCALL
+
+
+def test_alignment_is_not_checked_with_ac_set_either(guest):
+    assert guest.run("mov rax, [rdi + 1]; syscall", rdi=DATA, rflags=0x40202) is Exit.SYSCALL
+    assert guest.frame.rflags == 0x40202
+
+
+def test_an_x87_exception_that_fldcw_unmasks_is_not_delivered(guest):
+    guest.engine.fp_reset()
+    code = "fld1; fldz; fdivp; push 0x300; fldcw [rsp]; fwait; fnstsw ax; syscall"
+    assert guest.run(code) is Exit.SYSCALL
+    assert guest.frame.rax == 0x3804  # division by zero, and no summary of it
+
+
+def test_tzcnt_is_there_although_cpuid_does_not_offer_it(guest):
+    guest.run("tzcnt eax, ecx; syscall", rax=7, rcx=0)
+    assert guest.frame.rax == 32
+
+
 # ---- memory that changes behind the CPU
 
 

@@ -23,13 +23,14 @@ from emu.abi.x86 import (
     Rflags,
     Vector,
 )
+from emu.cpu.abort_guard import abort_guard
 from emu.cpu.boot_space import build_boot_space
 from emu.cpu.cpuid import answer_cpuid, answer_rdtsc, answer_rdtscp
 from emu.cpu.engine import EngineError, Exit
 from emu.cpu.fp_state import FP_INITIAL, FpState
 from emu.cpu.guest_code import by_page, can_be_fetched, code_at, icebp_length
 from emu.cpu.hooks import Hooks
-from emu.cpu.new_code import LENGTHS_KINDS, LONGEST_INSTRUCTION, SSE_KINDS, Kind
+from emu.cpu.new_code import LENGTHS_KINDS, LONGEST_INSTRUCTION, SSE_KINDS, Kind, kind_of
 from emu.cpu.odd_code import OddCode
 from emu.cpu.safe_stop import (
     BUDGET,
@@ -154,6 +155,8 @@ class UnicornEngine:
         self._words = self._shared.words
         self._hooks = Hooks(self._handle, self._shared.address)
         self._routines = place_routines() if native else None
+        self._guard = abort_guard() if native else None
+        self._emu_start = emu_start if self._guard is None else self._guard.emu_start
         self._slots = memoryview(self.frame).cast("B").cast("Q")
         self._safe_rflags = c_uint64()
         self._fault_rflags = c_uint64()
@@ -199,7 +202,7 @@ class UnicornEngine:
         started = 0
         while True:
             start = self._start_count() if self._armed else 0
-            error = emu_start(*self._start)
+            error = self._emu_start(*self._start)
             if self._armed:
                 started += self._end_count(start)
             if words[SYSCALL]:
@@ -216,15 +219,16 @@ class UnicornEngine:
                 return _EXIT_SYSCALL
             vector = words[VECTOR]
             if vector >= 0 or error or self._refused:
-                return self._exception(vector, error)
-            if self._paused is not None or self._odd_code.pending:
+                reason = self._exception(vector, error)
+                if reason is not None:
+                    return reason
+                started += 1
+            elif self._paused is not None or self._odd_code.pending:
                 reason = self._odd_stop()
                 if reason is not None:
                     return reason
                 started += 1
-                reg_read_batch(*self._rip_register)
-                continue
-            if self._stopped():
+            elif self._stopped():
                 return self._interrupted(started)
             reg_read_batch(*self._rip_register)
 
@@ -235,8 +239,8 @@ class UnicornEngine:
         if self._slots[_RFLAGS] & _VM:
             self._slots[_RFLAGS] = self._leave_virtual_8086()
 
-    def _exception(self, vector: int, error: int) -> Exit:
-        """Report what stopped the run, other than a SYSCALL or a kick."""
+    def _exception(self, vector: int, error: int) -> Exit | None:
+        """Report what stopped the run, other than a SYSCALL or a kick; None if it goes on."""
         self._words[VECTOR] = -1
         if self._refused:
             return self._hook_exception()
@@ -267,8 +271,10 @@ class UnicornEngine:
             return self._zero_protection_fault()
         return self._trap(vector, code)
 
-    def _zero_protection_fault(self) -> Exit:
+    def _zero_protection_fault(self) -> Exit | None:
         """#GP(0), which Unicorn raises also where it should be #SS(0)."""
+        if self._guard is not None and self._guard.take():
+            return self._untranslatable()
         self._trap(Vector.GP)
         frame = self.frame
         code = self._code_at(frame.rip, LONGEST_INSTRUCTION)
@@ -361,13 +367,42 @@ class UnicornEngine:
         reg_read_batch(*self._rip_register)
         self._odd_code.passed = self._rip.value
         start = self._start_count() if self._armed else 0
-        error = emu_start(*self._start)
+        error = self._emu_start(*self._start)
         if self._armed:
             self._end_count(start)
         self._odd_code.passed = None
         if not rflags & _T:
             write_register(handle, "RFLAGS", read_register(handle, "RFLAGS") & ~_T)
-        return rflags & _T, self._words[VECTOR], error
+        vector = self._words[VECTOR]
+        if vector == Vector.DB:
+            self._rf = 0
+        return rflags & _T, vector, error
+
+    def _untranslatable(self) -> Exit | None:
+        """The translator has aborted on a block, of which nothing has run.
+
+        Some invalid instructions make it: LOCK with a bit test of a register is one.  What comes
+        before that is executed alone, one instruction for each abort.
+        """
+        reg_read_batch(*self._rip_register)
+        kind = kind_of(self._code_at(self._rip.value, LONGEST_INSTRUCTION))
+        if kind is Kind.INVALID:
+            return self._trap(Vector.UD)
+        if kind is not None and (kind not in SSE_KINDS or self._odd_code.unmasked):
+            self._paused = kind
+            return self._odd_instruction()
+        traced, vector, error = self._step()
+        if vector != Vector.DB or error:
+            if self._guard is not None and self._guard.take():
+                raise self._broken(error, vector)
+            if vector >= 0 or error:
+                return self._exception(vector, error)
+            if self._odd_code.pending:
+                return self._odd_stop()
+            return self._interrupted(0) if self._stopped() else None
+        self._words[VECTOR] = -1
+        self._take_exception()
+        return self._trap(Vector.DB) if traced else None
 
     def _software_interrupt(self, vector: int) -> Exit:
         """INT n: only vector 3 has a gate that ring 3 may use.

@@ -216,8 +216,22 @@ def address_of(function: Any) -> int:
     return cast(function, c_void_p).value or 0
 
 
+def blocking_function(address: int) -> Any:
+    """Return the function at `address`, which lets other threads run."""
+    return _blocking._FuncPtr(address)
+
+
 STOPPING_FUNCTION = address_of(_lib.uc_emu_stop)
 HARMLESS_FUNCTION = address_of(_lib.uc_errno)  # as a callback, it does nothing
+START_FUNCTION = address_of(_lib.uc_emu_start)
+
+# Called with the handle, this request, an address and room for its description, it translates a
+# block; if that cannot be fetched, it raises the fault in the run that is in progress.
+TRANSLATE_FUNCTION = address_of(_lib.uc_ctl)
+TRANSLATE_REQUEST: int = (
+    uc.UC_CTL_TB_REQUEST_CACHE | 2 << 26 | (uc.UC_CTL_IO_READ | uc.UC_CTL_IO_WRITE) << 30
+)
+NOT_CANONICAL = 1 << 62
 
 
 # ---- errors

@@ -293,6 +293,7 @@ ROWS = [
     Row("LOCK NOP", b"\xf0\x90", fault(Vector.UD)),
     Row("LOCK MOV", "lock mov [rbx], rax", fault(Vector.UD), {"rbx": DATA}),
     Row("LOCK ADD of a register", b"\xf0\x01\xd8", fault(Vector.UD)),
+    Row("LOCK BTS of a register", b"\xf0\x0f\xab\xc1", fault(Vector.UD)),
     Row("LOCK CMP", b"\xf0\x39\x03", fault(Vector.UD), {"rbx": DATA}),
     Row("LEA of a register", b"\x8d\xc0", fault(Vector.UD)),
     Row("MOV to CS", b"\x8e\xc8", fault(Vector.UD)),
