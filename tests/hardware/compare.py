@@ -4,9 +4,8 @@ from collections.abc import Iterator
 
 from emu.abi.x86 import Rflags, Vector
 from emu.disasm import disassemble
-from hardware.machine import REGISTERS, Case, Outcome
+from hardware.machine import FP_PARTS, REGISTERS, Case, Outcome
 
-ARITHMETIC = int(Rflags.C | Rflags.PF | Rflags.AF | Rflags.Z | Rflags.N | Rflags.V)
 FLAG_NAMES = {
     "CF": Rflags.C,
     "PF": Rflags.PF,
@@ -26,13 +25,6 @@ FLAG_NAMES = {
 # DragonFly takes T away when it has caused the trap (abi 3.4); Linux leaves it.
 _T_IS_THE_KERNELS = (Vector.DB, Vector.BP)
 _KERNEL_HALF = 1 << 47
-
-_FP_PARTS = (
-    [("fcw", 0, 2), ("fsw", 2, 4), ("ftw", 4, 5), ("mxcsr", 24, 28)]
-    + [(f"st{i}", 32 + 16 * i, 42 + 16 * i) for i in range(8)]
-    + [(f"xmm{i}", 160 + 16 * i, 176 + 16 * i) for i in range(16)]
-)
-"""Not the last instruction and operand: AMD saves them only with an exception pending."""
 
 # What the engine does not keep: that SSE instructions have met denormals, and most exceptions of
 # the x87, with the summaries of them and C1.  Each has a row in the table.
@@ -68,7 +60,7 @@ def _differences(native: Outcome, emulated: Outcome, undefined: int) -> Iterator
         ignored |= Rflags.T
     if (native.rflags ^ emulated.rflags) & ~ignored:
         yield "rflags", flags_text(native.rflags), flags_text(emulated.rflags)
-    for what, start, end in _FP_PARTS:
+    for what, (start, end) in FP_PARTS.items():
         one_part, other_part = native.fp[start:end], emulated.fp[start:end]
         ignored = 0
         if what == "mxcsr":
@@ -114,7 +106,7 @@ def report(case: Case, found: list[Difference]) -> str:
     state += [f"  {name:6} {value:016x}" for name, value in case.registers.items() if value]
     state += [
         f"  {what:6} {case.fp[start:end][::-1].hex()}"
-        for what, start, end in _FP_PARTS
+        for what, (start, end) in FP_PARTS.items()
         if any(case.fp[start:end])
     ]
     state += [f"  [{address:#x}] {content.hex(' ')}" for address, content in case.memory]

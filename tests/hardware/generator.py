@@ -26,6 +26,7 @@ from hardware.instructions import (
 )
 from hardware.machine import (
     ABSENT,
+    ARITHMETIC,
     CODE,
     CODE_SIZE,
     DATA,
@@ -93,7 +94,6 @@ PLACES = (
 ALIGNED = tuple(place for place in PLACES[:14] if place % 16 == 0)
 STACKS = (STACK + 0x800, STACK + 0x804, STACK + 4, STACK_TOP - 4, DATA + 0xFFC, READ_ONLY + 0x100)
 STARTS = (0, 1, PAGE_SIZE - 1, PAGE_SIZE - 4, PAGE_SIZE - 9, PAGE_SIZE - 16)
-ARITHMETIC = int(Rflags.C | Rflags.PF | Rflags.AF | Rflags.Z | Rflags.N | Rflags.V)
 
 DOUBLES = (
     0.0, 1.0, -1.0, 1.5, 2.5, -0.0, 3.0, 0.1, 1e10, -1e10, 2147483648.0, -2147483648.5,

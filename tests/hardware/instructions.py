@@ -10,12 +10,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from emu.abi.x86 import U32_MASK, U64_MASK, Rflags
-from hardware.machine import ABSENT, DATA, READ_ONLY, REGISTERS
+from hardware.machine import ABSENT, ARITHMETIC, DATA, READ_ONLY, REGISTERS
 
 C, P, A, Z, S, V = (
     int(flag) for flag in (Rflags.C, Rflags.PF, Rflags.AF, Rflags.Z, Rflags.N, Rflags.V)
 )  # fmt: skip
-ALL = C | P | A | Z | S | V
+ALL = ARITHMETIC
 CONDITION_CODES = 0x4500 << 32
 """C0, C2 and C3 of the x87 status word, above the flags."""
 
@@ -221,12 +221,12 @@ def encode(kind: Kind, choices: Choices) -> Instruction:
 ALL_WIDTHS = (4, 8, 2, 1)
 WIDER = (4, 8, 2)
 LOGIC = {"defines": ALL & ~A, "undefined": A}
-ARITHMETIC = {"defines": ALL}
+SUMS = {"defines": ALL}
 
 
 def _alu() -> Iterator[Kind]:
     for number, name in enumerate(("add", "or", "adc", "sbb", "and", "sub", "xor", "cmp")):
-        effects = dict(LOGIC if name in ("or", "and", "xor") else ARITHMETIC)
+        effects = dict(LOGIC if name in ("or", "and", "xor") else SUMS)
         if name in ("adc", "sbb"):
             effects["reads"] = C
         lock = name != "cmp"

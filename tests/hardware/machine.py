@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from emu.abi.mman import Prot
-from emu.abi.x86 import FPU_CONTROL_WORD, MXCSR_DEFAULT, PAGE_SIZE
+from emu.abi.x86 import FPU_CONTROL_WORD, MXCSR_DEFAULT, PAGE_SIZE, Rflags
 
 REGISTERS = (
     "rax", "rcx", "rdx", "rbx", "rsp", "rbp", "rsi", "rdi",
@@ -50,7 +50,22 @@ AREAS = (
 
 DATA_AREAS = tuple(area for area in AREAS if area.start != CODE)
 
+ARITHMETIC = int(Rflags.C | Rflags.PF | Rflags.AF | Rflags.Z | Rflags.N | Rflags.V)
+"""The flags that say what a result is like."""
+
 FP_SIZE = 512
+FP_PARTS = {
+    "fcw": (0, 2),
+    "fsw": (2, 4),
+    "ftw": (4, 5),
+    "mxcsr": (24, 28),
+    **{f"st{number}": (32 + 16 * number, 42 + 16 * number) for number in range(8)},
+    **{f"xmm{number}": (160 + 16 * number, 176 + 16 * number) for number in range(16)},
+}
+"""Where they are in an FXSAVE image.
+
+Not the last instruction and operand, which AMD saves only with an exception pending.
+"""
 
 
 def fp_image(

@@ -3,6 +3,7 @@
 from emu.abi.x86 import Vector
 from hardware.machine import (
     ABSENT,
+    ARITHMETIC,
     CODE,
     CODE_SIZE,
     DATA,
@@ -12,7 +13,6 @@ from hardware.machine import (
     fp_image,
 )
 from hardware.table import (
-    ARITHMETIC,
     KERNEL_HALF,
     MINIMUM,
     MINUS_1,

@@ -3,8 +3,8 @@
 from struct import pack
 
 from emu.abi.x86 import Rflags, Vector
-from hardware.machine import ABSENT, CODE, DATA
-from hardware.table import ARITHMETIC, MINIMUM, MINUS_1, NOT_CANONICAL, RSP, Row, fault, flags
+from hardware.machine import ABSENT, ARITHMETIC, CODE, DATA
+from hardware.table import MINIMUM, MINUS_1, NOT_CANONICAL, RSP, Row, fault, flags
 
 ROWS = [
     Row(

@@ -9,13 +9,14 @@ from dataclasses import dataclass, field
 from struct import pack
 from typing import Any
 
-from emu.abi.x86 import Rflags, Vector
+from emu.abi.x86 import Vector
 from emu.asm import assemble_text
 from hardware.compare import FLAG_NAMES
 from hardware.machine import (
     ABSENT,
     CODE,
     DATA,
+    FP_PARTS,
     MORE_READ_ONLY,
     READ_ONLY,
     STACK,
@@ -30,7 +31,6 @@ NOT_CANONICAL = 0x0123_4567_89AB_CDEF  # with page tables of four levels and of 
 KERNEL_HALF = 0xFFFF_8000_0000_0000
 MINUS_1 = (1 << 64) - 1
 MINIMUM = 1 << 63
-ARITHMETIC = int(Rflags.C | Rflags.PF | Rflags.AF | Rflags.Z | Rflags.N | Rflags.V)
 _SYMBOLS = {
     "ABSENT": ABSENT,
     "CODE": CODE,
@@ -93,12 +93,12 @@ def case_of(row: Row, code: bytes) -> Case:
     )
 
 
-def seen(outcome: Outcome, what: str | int, size: int = 8) -> int:
+def seen(outcome: Outcome, what: str | int) -> int:
     """Return the part of `outcome` that an expectation calls `what`."""
     if isinstance(what, int):
         start = max(start for start in outcome.memory if start <= what)
         content = outcome.memory[start]
-        return int.from_bytes(content[what - start : what - start + size], "little")
+        return int.from_bytes(content[what - start : what - start + 8], "little")
     if what in ("vector", "error", "address"):
         return int(getattr(outcome, what))
     if what == "at":
@@ -107,20 +107,10 @@ def seen(outcome: Outcome, what: str | int, size: int = 8) -> int:
         return outcome.rflags
     if what in FLAG_NAMES:
         return int(outcome.rflags & FLAG_NAMES[what] != 0)
-    if what in _FP_PARTS:
-        start, end = _FP_PARTS[what]
+    if what in FP_PARTS:
+        start, end = FP_PARTS[what]
         return int.from_bytes(outcome.fp[start:end], "little")
     return outcome.registers[what]
-
-
-_FP_PARTS = {
-    "fcw": (0, 2),
-    "fsw": (2, 4),
-    "ftw": (4, 5),
-    "mxcsr": (24, 28),
-    **{f"st{number}": (32 + 16 * number, 42 + 16 * number) for number in range(8)},
-    **{f"xmm{number}": (160 + 16 * number, 176 + 16 * number) for number in range(16)},
-}
 
 
 def expectations(row: Row, code: bytes) -> dict[str | int, Any]:
@@ -184,7 +174,7 @@ SIGNALLING = extended(5 << 61, 0x7FFF)
 DENORMAL = extended(1, 0)
 INDEFINITE = 0xFFFF_C000_0000_0000_0000
 STACK_FAULT = 0x41
-IE, DE, ZE, OE, UE, PE = 1, 2, 4, 8, 16, 32
+IE, ZE = 1, 4
 
 
 def x87(*values: bytes, control: int = 0x37F, status: int = 0) -> bytes:
