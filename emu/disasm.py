@@ -81,6 +81,8 @@ def faults_on_stack(code: bytes, address: int, register: Callable[[str], int]) -
             else:
                 accesses.insert(0, (True, rsp, size))
         for on_stack, at, size in accesses:
+            if name == "cmpxchg16b" and at % 16:
+                return False  # that is looked at first
             if not (is_canonical(at) and is_canonical(at + size - 1)):
                 return on_stack
     return False
@@ -132,12 +134,19 @@ def _operands(
 
 def _bit_offset(instruction: Any, size: int, register: Callable[[str], int]) -> int:
     """Return how far from its operand a bit test with a register reaches."""
-    detailed = _detailed()
     index = instruction.operands[1]
-    if index.type != detailed.register_operand or size != 8:
+    if index.type != _detailed().register_operand:
         return 0
-    bit = register(instruction.reg_name(index.reg))
-    return (bit - (bit >> 63 << 64) >> 6) * 8
+    bits = 8 * size
+    bit = register(_whole(instruction.reg_name(index.reg))) % (1 << bits)
+    return (bit - (bit >> bits - 1 << bits) >> bits.bit_length() - 1) * size
+
+
+def _whole(name: str) -> str:
+    """Return the register of 64 bits that the one of 16, 32 or 64 bits called `name` is part of."""
+    if name.startswith("r"):
+        return name.rstrip("wd")
+    return f"r{name.removeprefix('e')}"
 
 
 def _prefixes(code: bytes) -> Iterator[int]:

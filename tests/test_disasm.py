@@ -103,6 +103,7 @@ def test_what_is_no_instruction_writes_nothing(code):
 RAX, RBP = 0x900000000000, 0x800000000000
 RSP, RBX = 0x600000, 0x610000
 EDGE = 0x7FFFFFFFFFFC
+LOWEST = 0xFFFF800000000000
 
 # What a processor was seen to do: #SS, with these registers and what is named.
 ON_STACK = [
@@ -119,6 +120,9 @@ ON_STACK = [
     ("cmpxchg16b [rbp]", {}),
     ("bt [rsp], rax", {"rax": 1 << 50}),
     ("bt [rsp], rax", {"rax": (1 << 64) - (1 << 51)}),
+    ("bts word ptr [rbp], cx", {"rbp": LOWEST, "rcx": 0x8000}),
+    ("bts dword ptr [rbp], ecx", {"rbp": LOWEST, "rcx": 0xFFFFFFFF}),
+    ("lock btc dword ptr [rbp], r9d", {"rbp": LOWEST, "r9": 0xFFFFFFFF}),
     ("push rcx", {"rsp": RAX}),
     ("push rcx", {"rsp": RBP + 4}),
     ("push fs", {"rsp": RAX}),
@@ -144,6 +148,7 @@ ON_STACK = [
     ("jmp qword ptr [rbp]", {}),
 ]
 NOT_ON_STACK = [
+    ("cmpxchg16b [rbp + 8]", {}),
     ("mov rcx, [rax]", {}),
     ("mov rcx, [rax + rbp]", {}),
     ("mov rcx, [rax + rbp * 2]", {}),

@@ -333,14 +333,6 @@ KNOWN = (
         _of("sse 63a08", "sse 63a09", "sse 63a0a", "sse 63a0b", only="mxcsr"),
     ),
     Known(
-        "an unaligned CMPXCHG16B at a non-canonical address through RBP is #SS, not #GP",
-        {"CMPXCHG16B of what is neither aligned nor canonical": {"vector": Vector.SS}},
-        lambda step: (
-            step.kind == "cmpxchg8b"
-            and (step.native.vector, step.emulated.vector) == (Vector.GP, Vector.SS)
-        ),
-    ),
-    Known(
         "PCMPESTRI and its kin do not find the beginning of a match at the end",
         {"PCMPESTRI finds the beginning of a match at the end": {"rcx": 16, "CF": 0}},
         lambda step: step.kind.startswith("pcmpstr") and step.instruction.code[-1] >> 2 & 3 == 3,
