@@ -67,8 +67,8 @@ def _differences(native: Outcome, emulated: Outcome, undefined: int) -> Iterator
             ignored = _MXCSR_UNTRACKED
         elif what == "fsw":
             ignored = _FSW_UNTRACKED | undefined >> 32
-        elif what.startswith("st") and one_part[8:] == b"\xff\xff":
-            # After an MMX instruction: all of a register is written, of which the engine does half.
+        elif what.startswith("st") and one_part[8:] == b"\xff\xff" and _after_mmx(native):
+            # All of a register is written, of which the engine does half.
             one_part, other_part = one_part[:8], other_part[:8]
         bits = int.from_bytes(one_part, "little") ^ int.from_bytes(other_part, "little")
         if bits & ~ignored:
@@ -76,6 +76,10 @@ def _differences(native: Outcome, emulated: Outcome, undefined: int) -> Iterator
     for start, content in native.memory.items():
         if content != emulated.memory[start]:
             yield from _memory(start, content, emulated.memory[start])
+
+
+def _after_mmx(outcome: Outcome) -> bool:
+    return outcome.fp[4] == 0xFF and not outcome.fp[3] & 0x38
 
 
 def _memory(start: int, one: bytes, other: bytes) -> Iterator[Difference]:

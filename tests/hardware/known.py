@@ -93,8 +93,8 @@ _STACK_FAULT = 0x40
 
 
 _HORIZONTAL = {f"sse 6380{digit}" for digit in "123567"}
-# PUNPCKL on MMX registers, ROUNDSS, ROUNDSD, CVTDQ2PD
-_READ_TOO_MUCH = {"sse -60", "sse -61", "sse -62", "sse 63a0a", "sse 63a0b", "sse 3e6"}
+# PUNPCKL on MMX registers, ROUNDSS, ROUNDSD, CVTDQ2PD, CVTPS2PD
+_READ_TOO_MUCH = {"sse -60", "sse -61", "sse -62", "sse 63a0a", "sse 63a0b", "sse 3e6", "sse -5a"}
 
 
 def _fsw(outcome: Outcome) -> int:
@@ -285,6 +285,7 @@ KNOWN = (
         {
             "ROUNDSS reads four bytes": _fault(Vector.PF, 4),
             "CVTDQ2PD reads eight bytes": _fault(Vector.PF, 4),
+            "CVTPS2PD reads eight bytes": _fault(Vector.PF, 4),
             "PUNPCKLBW reads four bytes": _fault(Vector.PF, 4),
         },
         lambda step: (

@@ -179,6 +179,13 @@ ROWS = [
         memory=[(ABSENT - 4, bytes(4))],
     ),
     Row(
+        "CVTPS2PD reads eight bytes",
+        "cvtps2pd xmm0, qword ptr [rbx]",
+        {"xmm0": 0},
+        {"rbx": ABSENT - 8},
+        memory=[(ABSENT - 8, bytes(8))],
+    ),
+    Row(
         "CVTDQ2PD reads eight bytes",
         "cvtdq2pd xmm0, qword ptr [rbx]",
         {"xmm0": 0},
