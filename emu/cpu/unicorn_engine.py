@@ -142,6 +142,7 @@ class UnicornEngine:
         self._final = False
         self._rf = 0  # what RF is until the next instruction has completed
         self._refused = 0  # the vector of an exception that a hook has raised
+        self._carried_out = False  # the instruction that has raised it has been executed as well
         self._paused: Kind | None = None  # a hook has stopped before an instruction of this kind
         self._partial = False  # only part of the registers has been put into the frame
         self._swap: SwappedCallback | None = None
@@ -359,6 +360,8 @@ class UnicornEngine:
         kind = kind_of(self._code_at(self._rip.value, LONGEST_INSTRUCTION))
         if kind is Kind.INVALID:
             return self._trap(Vector.UD)
+        if kind is Kind.PROTECTED:
+            return self._trap(Vector.GP)
         if kind is not None and (kind not in SSE_KINDS or self._odd_code.unmasked):
             self._paused = kind
             return self._odd_instruction()
@@ -397,13 +400,13 @@ class UnicornEngine:
         return Exit.TRAP
 
     def _hook_exception(self) -> Exit:
-        """What Unicorn would carry out: in ring 3, or as some other instruction."""
+        """What Unicorn would carry out, in ring 3 or as some other instruction."""
         vector, self._refused = self._refused, 0
-        if vector == Vector.UD:
-            return self._trap(vector)
-        context_restore(*self._at_context)
-        self._write_root(self._root)
-        return self._general_protection(0)
+        if self._carried_out:
+            self._carried_out = False
+            context_restore(*self._at_context)
+            self._write_root(self._root)
+        return self._trap(vector)
 
     def _general_protection(self, code: int, rip_back: int = 0) -> Exit:
         self._trap(Vector.GP, code)
@@ -654,6 +657,8 @@ class UnicornEngine:
     def _on_odd_code(self, kind: Kind) -> None:
         if kind is Kind.INVALID:
             self._refused = Vector.UD
+        elif kind is Kind.PROTECTED:
+            self._refused = Vector.GP
         elif kind is Kind.SAVES_MXCSR and not self._sse.has_news():
             return
         else:
@@ -670,6 +675,7 @@ class UnicornEngine:
         self._cr3.value = self._boot_space.empty_root
         reg_write_batch(*self._cr3_register)
         self._refused = Vector.GP
+        self._carried_out = True
         emu_stop(self._handle)
         return 0
 
