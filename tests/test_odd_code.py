@@ -197,6 +197,15 @@ def test_an_instruction_across_pages_is_found(guest, before):
     assert trap_of(guest) == (Trap.PRIVINFLT, 0, PAGE_SIZE - before)
 
 
+def test_it_is_found_in_a_block_that_began_on_the_page_before(guest):
+    guest.put(asm("inc rbx"), CODE + PAGE_SIZE - 3)
+    guest.put(asm("inc rbx") + VADDPS, CODE + PAGE_SIZE)
+    guest.set(rip=CODE + PAGE_SIZE - 3)
+    assert guest.run() is Exit.TRAP
+    assert trap_of(guest) == (Trap.PRIVINFLT, 0, PAGE_SIZE + 3)
+    assert guest.frame.rbx == 2
+
+
 def test_an_instruction_that_runs_into_an_absent_page_faults_there_first(guest):
     guest.put(VADDPS[:3], CODE + PAGE_SIZE - 3)
     guest.set(rip=CODE + PAGE_SIZE - 3)

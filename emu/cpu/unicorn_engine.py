@@ -171,16 +171,16 @@ class UnicornEngine:
         self._context = new_context(self._handle)
         self._at_context = (self._handle, c_void_p.from_param(self._context.value))
         self._ring_3 = new_context(self._handle)  # as it is on first entry
+        for_sse = [new_context(self._handle) for _ in range(2)]
+        finalize(self, close_engine, self._handle, self._context, self._ring_3, *for_sse)
         self._start_up = StartUp(self._handle, phys, self._boot_space, self._shared)
         self._start_up.enter_ring_3()
         self._root = self._boot_space.root
         self._odd_code = OddCode(self._handle, self._hooks, self._code_at, self._on_odd_code)
         exception = self._start_up.find_exception_words(self._context, self._ring_3)
         self._error_code, self._is_int, self._in_flight = exception
-        self._sse = SseStatus(
-            self._handle, self._start_up.find_sse_places(self._context, self._ring_3)
-        )
-        finalize(self, close_engine, self._handle, self._context, self._ring_3, *self._sse.contexts)
+        places = self._start_up.find_sse_places(self._context, self._ring_3)
+        self._sse = SseStatus(self._handle, places, for_sse)
         self.fp_reset()
 
     # ---- running
@@ -357,7 +357,8 @@ class UnicornEngine:
         before that is executed alone, one instruction for each abort.
         """
         reg_read_batch(*self._rip_register)
-        kind = kind_of(self._code_at(self._rip.value, LONGEST_INSTRUCTION))
+        rip = self._rip.value
+        kind = kind_of(self._code_at(rip, LONGEST_INSTRUCTION))
         if kind is Kind.INVALID:
             return self._trap(Vector.UD)
         if kind is Kind.PROTECTED:
@@ -366,9 +367,15 @@ class UnicornEngine:
             self._paused = kind
             return self._odd_instruction()
         traced, vector, error = self._step()
+        if self._refused:
+            exit = self._exception(vector, error)
+            self._slots[_RFLAGS] &= ~_T | traced  # it was set for the step
+            self.load()
+            return exit
         if vector != Vector.DB or error:
             if self._guard is not None and self._guard.take():
-                raise self._broken(error, vector)
+                self._untranslatable_again(rip)
+                return None
             if vector >= 0 or error:
                 return self._exception(vector, error)
             if self._odd_code.pending:
@@ -377,6 +384,14 @@ class UnicornEngine:
         self._words[VECTOR] = -1
         self._take_exception()
         return self._trap(Vector.DB) if traced else None
+
+    def _untranslatable_again(self, rip: int) -> None:
+        """The step over MOV SS at `rip` went on to the next, which makes the translator abort."""
+        self._words[VECTOR] = -1
+        self._take_exception()
+        reg_read_batch(*self._rip_register)
+        if self._rip.value == rip:
+            raise self._broken(0, -1)
 
     def _software_interrupt(self, vector: int) -> Exit:
         """INT n: only vector 3 has a gate that ring 3 may use.
