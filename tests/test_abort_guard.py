@@ -85,6 +85,23 @@ def test_whatever_comes_first_is_reported(guest):
     assert trap_of(guest) == (Trap.XMMFLT, 0, 1)
 
 
+@pytest.mark.parametrize("flags", [0x202, 0x302])
+@pytest.mark.parametrize("instruction", ["in al, dx", "out dx, al"])
+def test_what_is_refused_before_it_is_reported(guest, instruction, flags):
+    code = asm(instruction) + LOCK_BT
+    assert guest.run(code, rflags=flags, rax=5, rdx=0x60) is Exit.TRAP
+    assert trap_of(guest) == (Trap.PROTFLT, 0, 0)
+    assert (guest.frame.rax, guest.frame.rflags) == (5, flags | 0x10000)
+    assert guest.run("mov [rdi], rax; syscall", rdi=DATA, rax=6) is Exit.SYSCALL
+
+
+def test_after_a_load_of_ss_it_is_found_as_well(guest):
+    code = asm("mov eax, 0x23; mov ss, eax") + LOCK_BT
+    guest.run(code)
+    assert trap_of(guest) == (Trap.PRIVINFLT, 0, 7)
+    assert guest.frame.rflags == 0x10202
+
+
 def test_single_stepping_reaches_it(guest):
     guest.put(asm("nop; nop") + LOCK_BT)
     guest.set(rflags=0x302)

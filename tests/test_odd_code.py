@@ -68,6 +68,11 @@ INVALID = {
     "pop with another opcode extension": "8fc8",
     "xbegin": "c7f800000000",
     "xabort 5": "c6f805",
+    "xbegin with another register": "c7fb00000000",
+    "mov rax, cr1": "0f20c8",
+    "mov cr5, rax": "0f22e8",
+    "mov rax, cr15": "440f20f8",
+    "mov rax, cr9": "4c0f20c8",
     "extrq xmm0, 1, 2": "660f78c00102",
     "extrq xmm0, xmm1": "660f79c1",
     "insertq xmm0, xmm1, 1, 2": "f20f78c10102",
@@ -102,6 +107,15 @@ def test_what_this_cpu_does_not_have_is_an_invalid_instruction(guest, code):
     assert guest.frame.rflags == 0x102D7
     assert guest.engine.fp_save() == before
     assert guest.word() == 0
+
+
+@pytest.mark.parametrize("code", ["0f33", "480f33", "0f20c0", "0f22d8", "440f20c0", "450f22c7"])
+def test_what_ring_3_may_not_do_is_a_protection_fault(guest, code):
+    registers = numbered() | {"rflags": 0x2D7}
+    assert guest.run(b"\x90" + bytes.fromhex(code) + asm("int3"), **registers) is Exit.TRAP
+    assert trap_of(guest) == (Trap.PROTFLT, 0, 1)
+    assert {name: getattr(guest.frame, name) for name in GENERAL} == numbered()
+    assert guest.frame.rflags == 0x102D7
 
 
 LEFT_ALONE = {
@@ -181,6 +195,15 @@ def test_an_instruction_across_pages_is_found(guest, before):
     guest.set(rip=CODE + PAGE_SIZE - before)
     assert guest.run() is Exit.TRAP
     assert trap_of(guest) == (Trap.PRIVINFLT, 0, PAGE_SIZE - before)
+
+
+def test_it_is_found_in_a_block_that_began_on_the_page_before(guest):
+    guest.put(asm("inc rbx"), CODE + PAGE_SIZE - 3)
+    guest.put(asm("inc rbx") + VADDPS, CODE + PAGE_SIZE)
+    guest.set(rip=CODE + PAGE_SIZE - 3)
+    assert guest.run() is Exit.TRAP
+    assert trap_of(guest) == (Trap.PRIVINFLT, 0, PAGE_SIZE + 3)
+    assert guest.frame.rbx == 2
 
 
 def test_an_instruction_that_runs_into_an_absent_page_faults_there_first(guest):

@@ -600,6 +600,8 @@ def test_cpuid_offers_no_avx_no_bmi_no_xsave_and_nothing_random(guest):
     assert (guest.frame.rax, guest.frame.rbx, guest.frame.rcx, guest.frame.rdx) == (0, 0, 0, 0)
     guest.run("cpuid; syscall", rax=7, rcx=0)
     assert guest.frame.rbx & (1 << 3 | 1 << 5 | 1 << 8 | 1 << 16 | 1 << 18) == 0  # BMI, AVX2, …
+    guest.run("cpuid; mov r10, rcx; syscall", rax=7, rcx=1)
+    assert (guest.frame.rax, guest.frame.rbx, guest.frame.rcx, guest.frame.rdx) == (0, 0, 0, 0)
 
 
 @pytest.mark.parametrize("instruction, rcx", [("rdtsc", 9), ("rdtscp", 0)])

@@ -16,6 +16,7 @@ class Kind(Enum):
     """What an instruction needs that the engine does not give it."""
 
     INVALID = "invalid"  # #UD: the engine would do something else
+    PROTECTED = "protected"  # #GP(0): the engine would raise something else
     SAVES_MXCSR = "saves MXCSR"
     LOADS_MXCSR = "loads MXCSR"
     SSE = "SSE"  # it may raise an exception: odd when one is unmasked
@@ -181,21 +182,20 @@ _REG_NOT_0 = rb"[\x08-\x3f\x48-\x7f\x88-\xbf\xc8-\xff]"
 _MEMORY = rb"[\x00-\xbf]"
 _VEX_MAP = rb"[\x01-\x03\x21-\x23\x41-\x43\x61-\x63\x81-\x83\xa1-\xa3\xc1-\xc3\xe1-\xe3]"
 
-_MXCSR = rb"\x0f\xae[\x00-\x1f\x40-\x5f\x80-\x9f]"
 _SSE = rb"\x0f(?:[\x2a\x2c-\x2f\x51\x58-\x5f\x7c\x7d\xc2\xd0\xe6]|\x3a[\x08-\x0b\x40\x41])"
 
 _PCMPESTR = rb"\x0f\x3a[\x60\x61]"
 
 # What every odd instruction has in it.
-_ODD = (
+_ODD = rb"|".join(
     (
-        rb"\xc5|\xf0|[\xc6\xc7]\xf8|\x0f[\x2b\x78\x79]"
-        rb"|\xc4" + _VEX_MAP + rb"|\x8f" + _REG_NOT_0 + rb"|\x0f[\x50\x71-\x73\xd6]" + _MEMORY
+        rb"\xc5|\xc4" + _VEX_MAP,
+        rb"\x8f" + _REG_NOT_0,
+        rb"\xf0|[\xc6\xc7][\xf8-\xff]|\x0f[\x20\x22\x2b\x33\x78\x79]",
+        rb"\x0f[\x50\x71-\x73\xd6]" + _MEMORY,
+        rb"\x0f\xae[\x00-\x1f\x40-\x5f\x80-\x9f]",
+        _PCMPESTR,
     )
-    + rb"|"
-    + _MXCSR
-    + rb"|"
-    + _PCMPESTR
 )
 
 
@@ -225,7 +225,7 @@ def suspects(code: bytes, count: int, unmasked: bool) -> list[int]:
             continue
         if kind is not None:
             found.append(start)
-        if kind is Kind.INVALID:
+        if kind is Kind.INVALID or kind is Kind.PROTECTED:
             break
     return found
 
@@ -259,20 +259,26 @@ def _kind(code: bytes, start: int, opcode_at: int, end: int) -> Kind | None:
         if _SSE_OPCODE.match(opcode):
             rounds = opcode[1] == 0x3A and opcode[2] < 0x10
             return Kind.INEXACT_SSE if rounds and code[end - 1] & 8 else Kind.SSE
-        return _two_byte_kind(opcode, 0xF2 in prefixes or 0xF3 in prefixes)
+        return _two_byte_kind(opcode, prefixes)
     if (
         opcode[0] in (0xC4, 0xC5)  # VEX
         or (opcode[0] == 0x8F and opcode[1] & 0x38)  # XOP
-        or (opcode[0] in (0xC6, 0xC7) and opcode[1] == 0xF8)  # XABORT, XBEGIN
+        or (opcode[0] in (0xC6, 0xC7) and opcode[1] >= 0xF8)  # XABORT, XBEGIN
     ):
         return Kind.INVALID
     return None
 
 
-def _two_byte_kind(opcode: bytes, repeat: bool) -> Kind | None:
+def _two_byte_kind(opcode: bytes, prefixes: bytes) -> Kind | None:
     second, third = opcode[1], opcode[2]
+    repeat = 0xF2 in prefixes or 0xF3 in prefixes
     if second == 0xAE and third < 0xC0:
         return _MXCSR_KINDS[third >> 3 & 7]
+    if second == 0x33:
+        return Kind.PROTECTED  # RDPMC
+    if second in (0x20, 0x22):
+        high = prefixes != b"" and prefixes[-1] & 0xF4 == 0x44  # REX.R
+        return None if (third >> 3 & 7) + 8 * high in _CONTROL_REGISTERS else Kind.INVALID
     if (
         second in (0x78, 0x79)  # SSE4A; VMREAD and VMWRITE
         or (second == 0x2B and repeat)  # SSE4A
@@ -282,6 +288,7 @@ def _two_byte_kind(opcode: bytes, repeat: bool) -> Kind | None:
     return None
 
 
+_CONTROL_REGISTERS = (0, 2, 3, 4, 8)
 _MXCSR_KINDS = (
     Kind.SAVES_MXCSR,  # FXSAVE
     Kind.LOADS_MXCSR,  # FXRSTOR

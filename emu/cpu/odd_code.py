@@ -13,6 +13,7 @@ from collections.abc import Callable
 from emu.cpu.hooks import Hooks
 from emu.cpu.new_code import (
     LONGEST_INSTRUCTION,
+    SSE_KINDS,
     Kind,
     kind_of,
     suspects,
@@ -90,5 +91,5 @@ class OddCode:
         if va == self.passed:
             return
         kind = kind_of(self._code_at(va, LONGEST_INSTRUCTION))
-        if kind is not None:
+        if kind is not None and (self.unmasked or kind not in SSE_KINDS):
             self._on_odd(kind)

@@ -5,11 +5,12 @@ sees them, and it takes "flush to zero" for a matter of the x87.  Both lie in th
 where `StartUp` found them.
 """
 
+from collections.abc import Sequence
 from ctypes import c_uint8, c_uint32, c_void_p
 from typing import NamedTuple
 
 from emu.abi.x86 import MXCSR_FLUSH_TO_ZERO
-from emu.cpu.unicorn_library import context_restore, context_save, new_context
+from emu.cpu.unicorn_library import context_restore, context_save
 
 _EXCEPTIONS = 0x3F
 _BEFORE_COMPUTING = 0x07  # invalid operation, denormal operand, division by zero
@@ -34,11 +35,13 @@ class SsePlaces(NamedTuple):
 
 
 class SseStatus:
-    """The SSE exceptions of one engine.  All but has_news() is for when it is stopped."""
+    """The SSE exceptions of one engine.  All but has_news() is for when it is stopped.
 
-    def __init__(self, handle: object, places: SsePlaces) -> None:
-        self.contexts = new_context(handle), new_context(handle)
-        now, before = (context.value or 0 for context in self.contexts)
+    It is given two contexts to work with.
+    """
+
+    def __init__(self, handle: object, places: SsePlaces, contexts: Sequence[c_void_p]) -> None:
+        now, before = (context.value or 0 for context in contexts)
         self._now = (handle, c_void_p.from_param(now))
         self._before = (handle, c_void_p.from_param(before))
         self._flags = c_uint8.from_address(now + places.flags)

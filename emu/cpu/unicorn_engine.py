@@ -145,6 +145,7 @@ class UnicornEngine:
         self._final = False
         self._rf = 0  # what RF is until the next instruction has completed
         self._refused = 0  # the vector of an exception that a hook has raised
+        self._carried_out = False  # the instruction that has raised it has been executed as well
         self._paused: Kind | None = None  # a hook has stopped before an instruction of this kind
         self._reached: tuple[int, int, int] | None = None
         self._partial = False  # only part of the registers has been put into the frame
@@ -174,6 +175,8 @@ class UnicornEngine:
         self._context = new_context(self._handle)
         self._at_context = (self._handle, c_void_p.from_param(self._context.value))
         self._ring_3 = new_context(self._handle)  # as it is on first entry
+        for_sse = [new_context(self._handle) for _ in range(2)]
+        finalize(self, close_engine, self._handle, self._context, self._ring_3, *for_sse)
         self._start_up = StartUp(self._handle, phys, self._boot_space, self._shared)
         self._start_up.enter_ring_3()
         self._root = self._boot_space.root
@@ -182,10 +185,8 @@ class UnicornEngine:
         )
         exception = self._start_up.find_exception_words(self._context, self._ring_3)
         self._error_code, self._is_int, self._in_flight = exception
-        self._sse = SseStatus(
-            self._handle, self._start_up.find_sse_places(self._context, self._ring_3)
-        )
-        finalize(self, close_engine, self._handle, self._context, self._ring_3, *self._sse.contexts)
+        places = self._start_up.find_sse_places(self._context, self._ring_3)
+        self._sse = SseStatus(self._handle, places, for_sse)
         self.fp_reset()
 
     # ---- running
@@ -385,16 +386,25 @@ class UnicornEngine:
         before that is executed alone, one instruction for each abort.
         """
         reg_read_batch(*self._rip_register)
-        kind = kind_of(self._code_at(self._rip.value, LONGEST_INSTRUCTION))
+        rip = self._rip.value
+        kind = kind_of(self._code_at(rip, LONGEST_INSTRUCTION))
         if kind is Kind.INVALID:
             return self._trap(Vector.UD)
+        if kind is Kind.PROTECTED:
+            return self._trap(Vector.GP)
         if kind is not None and (kind not in SSE_KINDS or self._odd_code.unmasked):
             self._paused = kind
             return self._odd_instruction()
         traced, vector, error = self._step()
+        if self._refused:
+            exit = self._exception(vector, error)
+            self._slots[_RFLAGS] &= ~_T | traced  # it was set for the step
+            self.load()
+            return exit
         if vector != Vector.DB or error:
             if self._guard is not None and self._guard.take():
-                raise self._broken(error, vector)
+                self._untranslatable_again(rip)
+                return None
             if vector >= 0 or error:
                 return self._exception(vector, error)
             if self._odd_code.pending:
@@ -403,6 +413,14 @@ class UnicornEngine:
         self._words[VECTOR] = -1
         self._take_exception()
         return self._trap(Vector.DB) if traced else None
+
+    def _untranslatable_again(self, rip: int) -> None:
+        """The step over MOV SS at `rip` went on to the next, which makes the translator abort."""
+        self._words[VECTOR] = -1
+        self._take_exception()
+        reg_read_batch(*self._rip_register)
+        if self._rip.value == rip:
+            raise self._broken(0, -1)
 
     def _software_interrupt(self, vector: int) -> Exit:
         """INT n: only vector 3 has a gate that ring 3 may use.
@@ -426,13 +444,13 @@ class UnicornEngine:
         return Exit.TRAP
 
     def _hook_exception(self) -> Exit:
-        """What Unicorn would carry out: in ring 3, or as some other instruction."""
+        """What Unicorn would carry out, in ring 3 or as some other instruction."""
         vector, self._refused = self._refused, 0
-        if vector == Vector.UD:
-            return self._trap(vector)
-        context_restore(*self._at_context)
-        self._write_root(self._root)
-        return self._general_protection(0)
+        if self._carried_out:
+            self._carried_out = False
+            context_restore(*self._at_context)
+            self._write_root(self._root)
+        return self._trap(vector)
 
     def _general_protection(self, code: int, rip_back: int = 0) -> Exit:
         self._trap(Vector.GP, code)
@@ -698,6 +716,8 @@ class UnicornEngine:
     def _on_odd_code(self, kind: Kind) -> None:
         if kind is Kind.INVALID:
             self._refused = Vector.UD
+        elif kind is Kind.PROTECTED:
+            self._refused = Vector.GP
         elif self._needs_help(kind):
             self._paused = kind
         else:
@@ -722,6 +742,7 @@ class UnicornEngine:
         self._cr3.value = self._boot_space.empty_root
         reg_write_batch(*self._cr3_register)
         self._refused = Vector.GP
+        self._carried_out = True
         emu_stop(self._handle)
         return 0
 

@@ -241,7 +241,6 @@ KNOWN = (
             step.kind == "ret i" and step.instruction.code[-1] >= 0x80 and step.only <= {"rsp"}
         ),
     ),
-    Known("RDPMC is #UD", {"RDPMC": {"vector": Vector.UD}}),
     Known(
         "LAHF and SAHF with a useless REX take SPL for AH",
         {"LAHF with a useless REX": {"rax": 0, "rsp": RSP & ~0xFF | 0xD7}},
