@@ -1,13 +1,15 @@
-"""What an instruction says, and whether it writes the memory it reads: the Capstone front end.
+"""What an instruction says, and how it uses its memory: the Capstone front end.
 
 Capstone is imported at the first use, because few runs need it and loading it is slow.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from io import BytesIO
 from typing import Any, NamedTuple
+
+from emu.abi.x86 import is_canonical
 
 LONGEST_INSTRUCTION = 15
 UNDECODABLE = "(bad)"
@@ -56,6 +58,104 @@ def writes_its_memory_operand(code: bytes) -> bool:
     return False
 
 
+def faults_on_stack(code: bytes, address: int, register: Callable[[str], int]) -> bool:
+    """Tell whether a #GP(0) of the instruction at the start of `code` is #SS(0) on hardware.
+
+    It is, if what lies at the first non-canonical address that the instruction accesses is reached
+    through SS: by RSP or RBP as a base, without FS or GS, or as the top of the stack.
+    """
+    for instruction in _detailed().decoder.disasm(code[:LONGEST_INSTRUCTION], address, count=1):
+        name = instruction.mnemonic.removeprefix("lock ")
+        if name in _PRIVILEGED:
+            return False
+        if name in ("enter", "leave"):
+            return True
+        accesses = list(_operands(instruction, name, register))
+        if name in _STACK_BYTES:
+            rsp = register("rsp")
+            size = _STACK_BYTES[name]
+            if name in ("push", "pop") and instruction.prefix[2] == _DATA16:
+                size = 2
+            if name in _PUSHES:
+                accesses.append((True, rsp - size, size))
+            else:
+                accesses.insert(0, (True, rsp, size))
+        for on_stack, at, size in accesses:
+            if name == "cmpxchg16b" and at % 16:
+                return False  # that is looked at first
+            if not (is_canonical(at) and is_canonical(at + size - 1)):
+                return on_stack
+    return False
+
+
+_PRIVILEGED = frozenset(["lgdt", "lidt", "lldt", "ltr", "lmsw", "invlpg", "invpcid"])
+_PUSHES = frozenset(["push", "pushf", "pushfq", "call"])
+_STACK_BYTES = dict.fromkeys(["push", "pushfq", "call", "pop", "popfq", "ret"], 8) | {
+    "pushf": 2,
+    "popf": 2,
+    "retf": 8,
+    "retfq": 16,
+    "iret": 10,
+    "iretd": 20,
+    "iretq": 40,
+}
+_BIT_TESTS = frozenset(["bt", "bts", "btr", "btc"])
+_NO_INDEX = "riz"
+_DATA16 = 0x66
+_FS_GS = b"\x64\x65"
+_LEGACY_PREFIXES = b"\x26\x2e\x36\x3e\x64\x65\x66\x67\xf0\xf2\xf3"
+_BASES_ON_STACK = frozenset(["rsp", "rbp", "esp", "ebp"])
+
+
+def _operands(
+    instruction: Any, name: str, register: Callable[[str], int]
+) -> Iterator[tuple[bool, int, int]]:
+    """Yield whether SS is used, the address and the size of each operand in memory."""
+    for operand in instruction.operands:
+        if operand.type != _detailed().memory_operand:
+            continue
+        memory = operand.mem
+        if instruction.addr_size != 8:  # 32 bits are always canonical
+            continue
+        base = instruction.reg_name(memory.base) if memory.base else ""
+        at: int = memory.disp
+        if base:
+            at += instruction.address + instruction.size if base == "rip" else register(base)
+        if memory.index:
+            index = instruction.reg_name(memory.index)
+            at += register(index) * memory.scale if index != _NO_INDEX else 0
+        if name == "pop" and base == "rsp":
+            at += 8  # it is used after it was popped
+        if name in _BIT_TESTS:
+            at += _bit_offset(instruction, operand.size, register)
+        overridden = any(byte in _FS_GS for byte in _prefixes(instruction.bytes))
+        yield base in _BASES_ON_STACK and not overridden, at, operand.size
+
+
+def _bit_offset(instruction: Any, size: int, register: Callable[[str], int]) -> int:
+    """Return how far from its operand a bit test with a register reaches."""
+    index = instruction.operands[1]
+    if index.type != _detailed().register_operand:
+        return 0
+    bits = 8 * size
+    bit = register(_whole(instruction.reg_name(index.reg))) % (1 << bits)
+    return (bit - (bit >> bits - 1 << bits) >> bits.bit_length() - 1) * size
+
+
+def _whole(name: str) -> str:
+    """Return the register of 64 bits that the one of 16, 32 or 64 bits called `name` is part of."""
+    if name.startswith("r"):
+        return name.rstrip("wd")
+    return f"r{name.removeprefix('e')}"
+
+
+def _prefixes(code: bytes) -> Iterator[int]:
+    for byte in code:
+        if byte not in _LEGACY_PREFIXES:
+            return
+        yield byte
+
+
 def code_of(program: bytes, load_addr: int) -> Iterator[tuple[int, bytes]]:
     """Yield the executable pieces of a program file, each with its address.
 
@@ -101,6 +201,7 @@ class _Detailed(NamedTuple):
     read_modify_write: frozenset[int]
     xchg: int
     memory_operand: int
+    register_operand: int
 
 
 @cache
@@ -122,4 +223,5 @@ def _detailed() -> _Detailed:
         frozenset(getattr(x86_const, f"X86_INS_{name}") for name in _READ_MODIFY_WRITE.split()),
         x86_const.X86_INS_XCHG,
         x86_const.X86_OP_MEM,
+        x86_const.X86_OP_REG,
     )

@@ -1,7 +1,13 @@
 import pytest
 
 from emu.asm import assemble_text
-from emu.disasm import Line, disassemble, instruction_text, writes_its_memory_operand
+from emu.disasm import (
+    Line,
+    disassemble,
+    faults_on_stack,
+    instruction_text,
+    writes_its_memory_operand,
+)
 
 
 def encode_all(instructions: list[str]) -> list[bytes]:
@@ -92,6 +98,123 @@ def test_bytes_after_the_instruction_do_not_matter():
 @pytest.mark.parametrize("code", [b"", b"\x06", b"\xff", b"\xf0\x90"])
 def test_what_is_no_instruction_writes_nothing(code):
     assert not writes_its_memory_operand(code)
+
+
+RAX, RBP = 0x900000000000, 0x800000000000
+RSP, RBX = 0x600000, 0x610000
+EDGE = 0x7FFFFFFFFFFC
+LOWEST = 0xFFFF800000000000
+
+# What a processor was seen to do: #SS, with these registers and what is named.
+ON_STACK = [
+    ("mov rcx, [rbp]", {}),
+    ("mov rcx, [rbp + rax]", {}),
+    ("mov rcx, [rsp + rax]", {}),
+    ("mov rcx, [rbp]", {"rbp": EDGE}),
+    ("inc qword ptr [rbp]", {}),
+    ("lock inc qword ptr [rbp]", {}),
+    ("fld qword ptr [rbp]", {}),
+    ("fxsave64 [rbp]", {}),
+    ("ldmxcsr [rbp]", {}),
+    ("clflush [rbp]", {}),
+    ("cmpxchg16b [rbp]", {}),
+    ("bt [rsp], rax", {"rax": 1 << 50}),
+    ("bt [rsp], rax", {"rax": (1 << 64) - (1 << 51)}),
+    ("bts word ptr [rbp], cx", {"rbp": LOWEST, "rcx": 0x8000}),
+    ("bts dword ptr [rbp], ecx", {"rbp": LOWEST, "rcx": 0xFFFFFFFF}),
+    ("lock btc dword ptr [rbp], r9d", {"rbp": LOWEST, "r9": 0xFFFFFFFF}),
+    ("push rcx", {"rsp": RAX}),
+    ("push rcx", {"rsp": RBP + 4}),
+    ("push fs", {"rsp": RAX}),
+    ("push 5", {"rsp": RAX}),
+    ("pop rcx", {"rsp": RAX}),
+    ("pop rcx", {"rsp": EDGE}),
+    ("pushfq", {"rsp": RAX}),
+    ("popfq", {"rsp": RAX}),
+    ("call rbx", {"rsp": RAX}),
+    ("ret", {"rsp": RAX}),
+    ("ret 8", {"rsp": RAX}),
+    ("retfq", {"rsp": RAX}),
+    ("iretq", {"rsp": RAX}),
+    ("leave", {}),
+    ("enter 16, 0", {"rsp": RAX}),
+    ("push qword ptr [rbp]", {}),
+    ("push qword ptr [rbp]", {"rsp": RAX}),
+    ("push qword ptr [rbx]", {"rsp": RAX}),
+    ("pop qword ptr [rax]", {"rsp": RBP}),
+    ("pop qword ptr [rbp]", {}),
+    ("call qword ptr [rbp]", {}),
+    ("call qword ptr [rbx]", {"rsp": RAX}),
+    ("jmp qword ptr [rbp]", {}),
+]
+NOT_ON_STACK = [
+    ("cmpxchg16b [rbp + 8]", {}),
+    ("mov rcx, [rax]", {}),
+    ("mov rcx, [rax + rbp]", {}),
+    ("mov rcx, [rax + rbp * 2]", {}),
+    ("mov rcx, [rbp * 1]", {}),
+    ("mov rcx, fs:[rbp]", {}),
+    ("mov rcx, gs:[rbp]", {}),
+    ("mov rcx, [r13]", {"r13": RBP}),
+    ("mov rcx, [r12]", {"r12": RBP}),
+    ("mov rcx, [rax]", {"rax": EDGE}),
+    ("bt [rbx], rax", {"rax": 1 << 50}),
+    ("stosb", {"rdi": RBP}),
+    ("lodsb", {"rsi": RBP}),
+    ("push qword ptr [rax]", {}),
+    ("push qword ptr [rax]", {"rsp": RBP}),
+    ("pop qword ptr [rax]", {}),
+    ("call qword ptr [rax]", {}),
+    ("call rax", {}),
+    ("jmp rax", {}),
+    ("ret", {}),
+    ("retfq", {}),
+    ("iretq", {}),
+    ("movaps xmm0, [rsp + 1]", {}),
+    ("lgdt [rbp]", {}),
+    ("invlpg [rbp]", {}),
+    ("hlt", {}),
+    ("mov ecx, [rip + 8]", {}),
+]
+
+
+def on_stack(code, registers):
+    values = {"rax": RAX, "rbp": RBP, "rbx": RBX, "rsp": RSP} | registers
+    return faults_on_stack(code, 0x400000, values.__getitem__)
+
+
+def test_a_fault_through_rsp_or_rbp_is_one_of_the_stack():
+    codes = encode_all([text for text, _ in ON_STACK])
+    for (text, registers), code in zip(ON_STACK, codes, strict=True):
+        assert on_stack(code, registers), (text, registers)
+
+
+def test_a_fault_through_another_register_is_none_of_the_stack():
+    codes = encode_all([text for text, _ in NOT_ON_STACK])
+    for (text, registers), code in zip(NOT_ON_STACK, codes, strict=True):
+        assert not on_stack(code, registers), (text, registers)
+
+
+@pytest.mark.parametrize(
+    "code, stack",
+    [
+        ("3e488b4d00", True),  # mov rcx, ds:[rbp]: this prefix means nothing
+        ("26488b4d00", True),
+        ("2e488b4d00", True),
+        ("36488b08", False),  # mov rcx, ss:[rax]
+        ("3664488b4d00", False),  # with FS as well
+        ("6436488b4d00", False),
+        ("36ac", False),  # lodsb, ss:[rsi]
+        ("678b4d00", False),  # mov ecx, [ebp]
+    ],
+)
+def test_the_segment_prefixes_that_count_are_fs_and_gs(code, stack):
+    assert on_stack(bytes.fromhex(code), {"rsi": RBP}) is stack
+
+
+@pytest.mark.parametrize("code", [b"", b"\x06", b"\xff"])
+def test_what_is_no_instruction_uses_no_stack(code):
+    assert not on_stack(code, {"rsp": RAX})
 
 
 @pytest.mark.parametrize(

@@ -217,7 +217,7 @@ def test_an_lwp_that_exits_ends_the_call_of_another_that_sleeps(lwp: Lwp) -> Non
     assert kernel.sched.wakeup(child) == 0
 
 
-# wait4: what can be told without sleeping; the rest is in guest_programs/conformance/processes/wait.s
+# wait4: what can be told without sleeping; the rest is in conformance/processes/wait.s
 
 
 @pytest.mark.parametrize("options", [8, 0x10, 0x4000_0000, 0x7FFF_FFF8])

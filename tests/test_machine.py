@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from struct import unpack
 
 import pytest
 from conftest import LOAD_ADDRESS, Booted, call
@@ -408,3 +409,43 @@ def test_nothing_is_left_on_the_host(
         machine.close()
     assert (held(), os.listdir(tmp_path)) == (before, [])
     assert kernel.lwps == 0
+
+
+STAMPS = """
+    .macro STAMP
+    rdtsc
+    shl rdx, 32
+    or rax, rdx
+    stosq
+    .endm
+    lea rdi, [rip + stamps]
+    STAMP
+    STAMP
+    mov ecx, 1000
+delay:
+    loop delay
+    STAMP
+    mov rbx, rdi
+    SYSCALL SYS_clock_gettime, CLOCK_MONOTONIC, now
+    mov rdi, rbx
+    STAMP
+    SYSCALL SYS_write, 0, stamps, 48
+    SYSCALL SYS_exit, 0
+    .balign 8
+stamps: .space 32
+now:    .space 16
+"""
+
+
+def test_the_time_stamp_counter_is_the_virtual_clock_and_the_same_every_time(boot: Boot) -> None:
+    outputs = []
+    for _ in range(2):
+        machine = boot(STAMPS)
+        reader, writer = os.pipe()
+        machine.lwp.proc.files.add(File(Stream(writer), Open.WRONLY))
+        assert machine.run() == 0
+        outputs.append(os.read(reader, 100))
+        os.close(reader)
+    first, second, third, last, seconds, nanoseconds = unpack("<6Q", outputs[0])
+    assert 0 < first < second < third < seconds * 10**9 + nanoseconds < last
+    assert outputs[0] == outputs[1]

@@ -332,6 +332,13 @@ def trap_of(guest):
         (b"\x90\xcd\x03", Trap.BPTFLT, 0, 3),
         (b"\x90\xf1", Trap.TRCTRAP, 0, 2),
         (b"\x90\x66\xf1", Trap.TRCTRAP, 0, 3),
+        (b"\x90\x48\xf1", Trap.TRCTRAP, 0, 3),
+        (b"\x90\x2e\xf3\x66\x48\xf1", Trap.TRCTRAP, 0, 6),
+        (b"\x90\xf0\xf1", Trap.PRIVINFLT, 0, 1),
+        (b"\x90\x0f\x34", Trap.PROTFLT, 0, 1),  # SYSENTER: there is no entry point
+        (b"\x90\x48\x0f\x34", Trap.PROTFLT, 0, 1),
+        (b"\x90\x66\x2e\x0f\x34", Trap.PROTFLT, 0, 1),
+        (b"\x90\xf0\x0f\x34", Trap.PRIVINFLT, 0, 1),
         ("nop; int 0x80", Trap.PROTFLT, 0x402, 1),
         ("nop; int 0", Trap.PROTFLT, 0x002, 1),
         ("nop; int 1", Trap.PROTFLT, 0x00A, 1),
@@ -380,6 +387,12 @@ def test_repeated_port_instructions_do_not_start(guest, instruction):
     assert guest.run(instruction, rdi=DATA, rsi=DATA, rcx=5, rdx=0x60) is Exit.TRAP
     assert trap_of(guest) == (Trap.PROTFLT, 0, 0)
     assert (guest.frame.rcx, guest.frame.rdi, guest.frame.rsi) == (5, DATA, DATA)
+
+
+def test_the_first_of_two_port_instructions_is_the_one_that_faults(guest):
+    assert guest.run("nop; in al, dx; inc rcx; out dx, al", rax=5, rcx=7) is Exit.TRAP
+    assert trap_of(guest) == (Trap.PROTFLT, 0, 1)
+    assert (guest.frame.rax, guest.frame.rcx) == (5, 7)
 
 
 def test_a_port_instruction_stops_before_the_next_store(guest):
@@ -487,6 +500,12 @@ def test_whoever_runs_after_a_page_fault_in_virtual_8086_mode_runs_in_64_bit_mod
     guest.set(rdi=DATA, rax=1 << 40)
     assert guest.run() is Exit.SYSCALL
     assert guest.word() == 1 << 40
+
+
+def test_a_page_fault_in_virtual_8086_mode_is_where_it_happens(guest):
+    assert enter_virtual_8086(guest) is Exit.PAGE_FAULT
+    guest.engine.store()
+    assert (guest.frame.addr, guest.frame.rip) == (0x1000, 0)  # CS is 0x100
 
 
 def test_the_fp_trap_outlasts_virtual_8086_mode(guest):
@@ -617,14 +636,16 @@ def test_bases_are_loaded(guest):
     assert (guest.word(), guest.word(8)) == (1, 2)
 
 
-def test_cpuid_offers_no_avx_no_xsave_and_nothing_random(guest):
+def test_cpuid_offers_no_avx_no_bmi_no_xsave_and_nothing_random(guest):
     guest.run("cpuid; mov r10, rcx; syscall", rax=1)
     assert guest.frame.rcx & (1 << 12 | 1 << 26 | 1 << 27 | 1 << 28 | 1 << 29 | 1 << 30) == 0
     assert guest.frame.rdx & (1 << 25 | 1 << 26) == 1 << 25 | 1 << 26  # SSE, SSE2
     guest.run("cpuid; mov r10, rcx; syscall", rax=0xD)
     assert (guest.frame.rax, guest.frame.rbx, guest.frame.rcx, guest.frame.rdx) == (0, 0, 0, 0)
     guest.run("cpuid; syscall", rax=7, rcx=0)
-    assert guest.frame.rbx & (1 << 5 | 1 << 16 | 1 << 18) == 0
+    assert guest.frame.rbx & (1 << 3 | 1 << 5 | 1 << 8 | 1 << 16 | 1 << 18) == 0  # BMI, AVX2, …
+    guest.run("cpuid; mov r10, rcx; syscall", rax=7, rcx=1)
+    assert (guest.frame.rax, guest.frame.rbx, guest.frame.rcx, guest.frame.rdx) == (0, 0, 0, 0)
 
 
 @pytest.mark.parametrize("instruction, rcx", [("rdtsc", 9), ("rdtscp", 0)])
@@ -632,6 +653,54 @@ def test_the_time_stamp_counter_can_be_the_kernels(guest, monkeypatch, instructi
     monkeypatch.setattr(guest.engine, "tsc", lambda: 0x1_2345_6789_ABCD)
     guest.run(f"{instruction}; mov r10, rcx; syscall", rcx=9)
     assert (guest.frame.rax, guest.frame.rdx, guest.frame.rcx) == (0x6789_ABCD, 0x12345, rcx)
+
+
+def test_an_icebp_across_pages_ends_in_the_second(guest):
+    guest.put(b"\x66", CODE + PAGE_SIZE - 1)
+    guest.put(b"\xf1", CODE + PAGE_SIZE)
+    guest.set(rip=CODE + PAGE_SIZE - 1)
+    guest.run()
+    assert trap_of(guest) == (Trap.TRCTRAP, 0, PAGE_SIZE + 1)
+
+
+@pytest.mark.parametrize("flags", [0x202, 0x302])
+def test_sysenter_changes_nothing_when_single_stepped_either(guest, flags):
+    assert guest.run(b"\x0f\x34", rflags=flags, rsp=STACK - 0x80) is Exit.TRAP
+    assert trap_of(guest) == (Trap.PROTFLT, 0, 0)
+    assert (guest.frame.rflags, guest.frame.rsp) == (flags | 0x10000, STACK - 0x80)
+    assert in_ring_3(guest)
+
+
+@pytest.mark.parametrize("instruction", ["rdtsc", "rdtscp"])
+def test_the_hosts_time_stamp_counter_only_goes_up(guest, instruction):
+    read = f"{instruction}; shl rdx, 32; or rax, rdx"
+    assert guest.run(f"{read}; mov rbx, rax; {read}; syscall") is Exit.SYSCALL
+    assert 0 < guest.frame.rbx < guest.frame.rax
+
+
+# ---- what the engine does not do, as README "Quirks" has it
+
+
+@pytest.mark.parametrize("code", ["movaps xmm0, [rdi + 1]", "addps xmm0, [rdi + 8]"])
+def test_unaligned_sse_operands_are_not_refused(guest, code):
+    assert guest.run(f"{code}; syscall", rdi=DATA) is Exit.SYSCALL
+
+
+def test_alignment_is_not_checked_with_ac_set_either(guest):
+    assert guest.run("mov rax, [rdi + 1]; syscall", rdi=DATA, rflags=0x40202) is Exit.SYSCALL
+    assert guest.frame.rflags == 0x40202
+
+
+def test_an_x87_exception_that_fldcw_unmasks_is_not_delivered(guest):
+    guest.engine.fp_reset()
+    code = "fld1; fldz; fdivp; push 0x300; fldcw [rsp]; fwait; fnstsw ax; syscall"
+    assert guest.run(code) is Exit.SYSCALL
+    assert guest.frame.rax == 0x3804  # division by zero, and no summary of it
+
+
+def test_tzcnt_is_there_although_cpuid_does_not_offer_it(guest):
+    guest.run("tzcnt eax, ecx; syscall", rax=7, rcx=0)
+    assert guest.frame.rax == 32
 
 
 # ---- memory that changes behind the CPU

@@ -70,6 +70,7 @@ KERNEL_DS = 0x10
 
 FPU_CONTROL_WORD = 0x127F  # double precision, all exceptions masked: DragonFly's initial state
 MXCSR_DEFAULT = 0x1F80
+MXCSR_FLUSH_TO_ZERO = 0x8000
 
 
 class Vector(IntEnum):
@@ -94,6 +95,11 @@ class Vector(IntEnum):
     AC = 17
     MC = 18
     XM = 19
+
+
+def is_canonical(address: int) -> bool:
+    """Tell whether the upper 17 bits, of 64, are all the same."""
+    return (address >> 47) & 0x1FFFF in (0, 0x1FFFF)
 
 
 def trunc_page(address: int) -> int:

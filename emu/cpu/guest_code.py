@@ -2,7 +2,16 @@
 
 from collections.abc import Iterator
 
-from emu.abi.x86 import LEVEL_SHIFTS, PAGE_MASK, PTE_FRAME, PTES_PER_PAGE, Pte, Rflags, round_page
+from emu.abi.x86 import (
+    LEVEL_SHIFTS,
+    PAGE_MASK,
+    PTE_FRAME,
+    PTES_PER_PAGE,
+    Pte,
+    Rflags,
+    is_canonical,
+    round_page,
+)
 from emu.vm.phys import PhysicalMemory
 
 _ICEBP = 0xF1
@@ -36,17 +45,23 @@ def hide_pushed_trace(phys: PhysicalMemory, root: int, rsp: int) -> None:
 
 def _length_of(phys: PhysicalMemory, root: int, rip: int, opcode: int) -> int:
     """Return the length of the instruction at `rip`, prefixes and all, or 0 if it is another."""
-    for length in range(1, _LONGEST_INSTRUCTION + 1):
-        va = rip + length - 1
-        entry = _walk(phys, root, va)
-        if not entry & _V:
-            break
-        byte = phys.page(entry & PTE_FRAME)[va & PAGE_MASK]
+    for length, byte in enumerate(code_at(phys, root, rip, _LONGEST_INSTRUCTION), 1):
         if byte == opcode:
             return length
         if byte not in _PREFIXES:
             break
     return 0
+
+
+def code_at(phys: PhysicalMemory, root: int, va: int, size: int) -> bytes:
+    """Return `size` bytes from `va` on, or those before the first page that is not there."""
+    entry = _walk(phys, root, va)
+    if not entry & _V or not is_canonical(va):
+        return b""
+    offset = va & PAGE_MASK
+    code = bytes(phys.page(entry & PTE_FRAME)[offset : offset + size])
+    rest = size - len(code)
+    return code + code_at(phys, root, va + len(code), rest) if rest else code
 
 
 def by_page(va: int, size: int) -> Iterator[tuple[int, int]]:

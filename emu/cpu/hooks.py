@@ -5,12 +5,14 @@ their last argument.  Whatever a hook may call lives as long as the Hooks it was
 """
 
 from collections.abc import Callable, Mapping
-from ctypes import CFUNCTYPE, c_int, c_uint32, c_void_p
+from ctypes import CFUNCTYPE, POINTER, Structure, c_int, c_uint16, c_uint32, c_uint64, c_void_p
 from typing import Any
 
 from emu.cpu.unicorn_library import (
     ALWAYS,
     HOOK_BLOCK,
+    HOOK_CODE,
+    HOOK_EDGE_GENERATED,
     HOOK_INSN,
     HOOK_INTR,
     HOOK_NOTHING,
@@ -20,6 +22,15 @@ from emu.cpu.unicorn_library import (
     instruction,
 )
 
+
+class _Block(Structure):
+    """uc_tb."""
+
+    _fields_ = [("pc", c_uint64), ("count", c_uint16), ("size", c_uint16)]
+
+
+_ON_NEW_BLOCK = CFUNCTYPE(None, c_void_p, POINTER(_Block), c_void_p, c_void_p)
+_ON_CODE = CFUNCTYPE(None, c_void_p, c_uint64, c_uint32, c_void_p)
 _ON_INTERRUPT = CFUNCTYPE(None, c_void_p, c_uint32, c_void_p)
 _ON_INSN = CFUNCTYPE(None, c_void_p, c_void_p)
 _ON_REPLACED = CFUNCTYPE(c_int, c_void_p, c_void_p)
@@ -60,6 +71,26 @@ class Hooks:
     def on_nothing(self, where: tuple[int, int]) -> int:
         """Add a hook that is never called, and whose presence matters."""
         return self._add(HOOK_NOTHING, 0, where=where)
+
+    def on_new_block(self, target: Callable[[int, int, int], None]) -> None:
+        """Have `target` called with the address, the instructions and the bytes of each new block.
+
+        It has been translated then, and not run.
+        """
+
+        def call(handle: int, block: Any, previous: int, data: int) -> None:
+            new = block.contents
+            target(new.pc, new.count, new.size)
+
+        self._add(HOOK_EDGE_GENERATED, self._address(_ON_NEW_BLOCK, call))
+
+    def code_callback(self, target: Callable[..., None]) -> int:
+        """Return what on_code() can have called, any number of times."""
+        return self._address(_ON_CODE, target)
+
+    def on_code(self, callback: int, va: int) -> int:
+        """Have `callback` called before the instruction at `va`; return the hook's own handle."""
+        return self._add(HOOK_CODE, callback, where=(va, va))
 
     def delete(self, hook: int) -> None:
         delete_hook(self._handle, hook)

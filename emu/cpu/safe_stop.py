@@ -172,8 +172,7 @@ def place_routines() -> Routines | None:
     if convention is None:
         return None
     parts = [convention.block, convention.syscall, convention.interrupt]
-    code = b"".join(part.ljust(_SLOT, b"\0") for part in parts)
-    address = _executable_windows(code) if windows else _executable_posix(code)
+    address = place_code(b"".join(part.ljust(_SLOT, b"\0") for part in parts))
     if address is None:
         return None
     return Routines(*(address + _SLOT * i for i in range(len(parts))))
@@ -186,8 +185,15 @@ _PAGE_READWRITE = 0x04
 _PAGE_EXECUTE_READ = 0x20
 
 
+def place_code(code: bytes) -> int | None:
+    """Return the address of a read-execute copy of `code`, at most a page, which is never freed.
+
+    None if the host refuses.
+    """
+    return _executable_windows(code) if sys.platform == "win32" else _executable_posix(code)
+
+
 def _executable_posix(code: bytes) -> int | None:
-    """Return the address of a read-execute copy of `code`, which is never freed."""
     libc = CDLL(None)
     libc.mmap.restype = c_void_p
     libc.mmap.argtypes = (c_void_p, c_size_t, c_int, c_int, c_int, c_size_t)
@@ -208,7 +214,6 @@ def _executable_posix(code: bytes) -> int | None:
 
 
 def _executable_windows(code: bytes) -> int | None:
-    """As `_executable_posix`."""
     kernel32 = CDLL("kernel32")
     kernel32.VirtualAlloc.restype = c_void_p
     size = c_size_t(mmap.PAGESIZE)

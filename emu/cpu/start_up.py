@@ -6,15 +6,24 @@ stops where it is told to, differ by version and host; they are found out here, 
 
 from collections.abc import Iterator
 from ctypes import c_int32, c_uint64, c_void_p
-from itertools import count
+from itertools import count, islice
 from typing import NamedTuple
 
-from emu.abi.x86 import KERNEL_CS, KERNEL_DS, RFLAGS_USER, Vector
+from emu.abi.x86 import (
+    KERNEL_CS,
+    KERNEL_DS,
+    MXCSR_DEFAULT,
+    MXCSR_FLUSH_TO_ZERO,
+    RFLAGS_USER,
+    Vector,
+)
 from emu.cpu.boot_space import CODE_VA, ENTRY_VA, FRAME_VA, GDT, GDT_VA, BootSpace
 from emu.cpu.engine import EngineError
 from emu.cpu.safe_stop import BUDGET, KICK, NO_LIMIT, SYSCALL, VECTOR, SwappedCallback, Words
+from emu.cpu.sse_status import SsePlaces
 from emu.cpu.unicorn_library import (
     ZERO,
+    context_bytes,
     context_restore,
     context_save,
     context_words,
@@ -53,7 +62,16 @@ _PROBES = (
     _Probe(bytes.fromhex("b878560000 8ed8"), Vector.GP, 0x5678),  # mov eax, 0x5678; mov ds, eax
     _Probe(bytes.fromhex("cd21"), 0x21, 0, is_int=1),
 )
+_INVALID_PROBE = _Probe(bytes.fromhex("0f57c0 0f5ec0 0f05"), 0, 0)  # xorps xmm0; divps xmm0, xmm0
+_INEXACT_PROBE = _Probe(bytes.fromhex("b8ffffff7f f30f2ac0 0f05"), 0, 0)  # cvtsi2ss xmm0, 2^31 - 1
+_SSE_PROBES = (_INVALID_PROBE, _INEXACT_PROBE)
+_SSE_FLAGS = (0, 0x01, 0x20)  # before, and after each of them
+_SSE_FLUSH_OFFSET = 2  # from the flags, in the engine's float_status
+_MXCSR_OFFSET = 6
 _TEST_BUDGET = 1000
+
+
+_ALL_PROBES = (_SYSCALL_PROBE, _LOOP, *_PROBES, *_SSE_PROBES)
 
 
 def _places(skip: int = 0) -> Iterator[int]:
@@ -95,7 +113,7 @@ class StartUp:
         write_register(handle, "SS", KERNEL_DS)
         write_register(handle, "RSP", FRAME_VA)
         code = self._phys.page(space.code)
-        for place, probe in zip(_places(), (_SYSCALL_PROBE, _LOOP, *_PROBES), strict=False):
+        for place, probe in zip(_places(), _ALL_PROBES, strict=False):
             code[place : place + len(probe.code)] = probe.code
         error = self._start_at(ENTRY_VA)[1]
         syscall = self._words[SYSCALL]
@@ -137,6 +155,45 @@ class StartUp:
             is_int=c_int32.from_address(blob + 4 * codes[0] + 4),
             in_flight=c_int32.from_address(blob + 4 * in_flight[0]),
         )
+
+    def find_sse_places(self, context: c_void_p, clean: c_void_p) -> SsePlaces:
+        """Find MXCSR and what goes with it in `context`, by instructions that change them.
+
+        `clean` is a state to begin with, in which the engine is left.
+        """
+        handle = self._handle
+        states = []
+        for place in islice(_places(skip=2 + len(_PROBES)), len(_SSE_PROBES)):
+            context_restore(handle, clean)
+            if self._start_at(CODE_VA + place) != (-1, 0):
+                raise EngineError("an SSE instruction does not work")
+            self._words[SYSCALL] = 0
+            states.append(self._bytes_of(context))
+        context_restore(handle, clean)
+        write_register(handle, "MXCSR", MXCSR_DEFAULT)
+        before = self._bytes_of(context)
+        write_register(handle, "MXCSR", MXCSR_DEFAULT | MXCSR_FLUSH_TO_ZERO)
+        flushing = self._bytes_of(context)
+        context_restore(handle, clean)
+        mxcsr = MXCSR_DEFAULT.to_bytes(4, "little")
+        flags = [
+            at
+            for at, values in enumerate(zip(before, *states, strict=True))
+            if values == _SSE_FLAGS and before[at + _MXCSR_OFFSET :][:4] == mxcsr
+        ]
+        changes = enumerate(zip(before, flushing, strict=True))
+        x87_flush = [at for at, change in changes if change == (0, 1)]
+        if len(flags) != 1 or len(x87_flush) != 1:
+            raise EngineError(
+                "this version of Unicorn keeps its SSE state in an unknown place"
+                f" (candidates: {flags}, {x87_flush}); version 2.1.4 is known to work"
+            )
+        at = flags[0]
+        return SsePlaces(at, at + _MXCSR_OFFSET, at + _SSE_FLUSH_OFFSET, x87_flush[0])
+
+    def _bytes_of(self, context: c_void_p) -> bytes:
+        context_save(self._handle, context)
+        return context_bytes(self._handle, context)
 
     def stops_work(self, root: int, swap: SwappedCallback | None) -> bool:
         """Tell whether a kick stops before anything is executed, and budgets are exact.

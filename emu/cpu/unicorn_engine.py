@@ -23,6 +23,7 @@ from emu.abi.x86 import (
     Rflags,
     Vector,
 )
+from emu.cpu.abort_guard import abort_guard
 from emu.cpu.boot_space import build_boot_space
 from emu.cpu.code_pages import CodePages
 from emu.cpu.cpuid import answer_cpuid, answer_rdtsc, answer_rdtscp
@@ -31,11 +32,14 @@ from emu.cpu.fp_state import FP_INITIAL, FpState
 from emu.cpu.guest_code import (
     by_page,
     can_be_fetched,
+    code_at,
     hide_pushed_trace,
     icebp_length,
     is_pushf,
 )
 from emu.cpu.hooks import Hooks
+from emu.cpu.new_code import LENGTHS_KINDS, LONGEST_INSTRUCTION, SSE_KINDS, Kind, kind_of
+from emu.cpu.odd_code import OddCode
 from emu.cpu.safe_stop import (
     BUDGET,
     KICK,
@@ -46,6 +50,7 @@ from emu.cpu.safe_stop import (
     Words,
     place_routines,
 )
+from emu.cpu.sse_status import SseStatus
 from emu.cpu.start_up import CR0, StartUp
 from emu.cpu.unicorn_library import (
     ERR_INSN_INVALID,
@@ -62,12 +67,14 @@ from emu.cpu.unicorn_library import (
     map_memory,
     new_context,
     open_engine,
+    read_register,
     reason,
     reg_read_batch,
     reg_write_batch,
     unmap_memory,
     write_register,
 )
+from emu.disasm import faults_on_stack
 from emu.vm.phys import PhysicalMemory
 
 # RIP is not among those loaded: it is an argument of uc_emu_start.
@@ -87,6 +94,10 @@ _PAGEFLT = int(Trap.PAGEFLT)
 _USER = int(Pgex.U)
 _PF = int(Vector.PF)
 _DF = int(Vector.DF)
+_GP = int(Vector.GP)
+
+_ARITHMETIC = int(Rflags.C | Rflags.PF | Rflags.AF | Rflags.Z | Rflags.N | Rflags.V)
+_LENGTHS = ("RAX", "RDX")
 
 # What a frame may not bring into the engine: what is not a user's to set; VM, which means
 # nothing in 64-bit mode; and RF, which the engine does not clear when an instruction completes.
@@ -141,7 +152,10 @@ class UnicornEngine:
         self._counting = False
         self._final = False
         self._rf = 0  # what RF is until the next instruction has completed
-        self._refused = False
+        self._refused = 0  # the vector of an exception that a hook has raised
+        self._carried_out = False  # the instruction that has raised it has been executed as well
+        self._paused: Kind | None = None  # a hook has stopped before an instruction of this kind
+        self._reached: tuple[int, int, int] | None = None
         self._partial = False  # only part of the registers has been put into the frame
         self._swap: SwappedCallback | None = None
 
@@ -151,6 +165,8 @@ class UnicornEngine:
         self._hooks = Hooks(self._handle, self._shared.address)
         self._code_pages = CodePages(self._hooks)
         self._routines = place_routines() if native else None
+        self._guard = abort_guard() if native else None
+        self._emu_start = emu_start if self._guard is None else self._guard.emu_start
         self._slots = memoryview(self.frame).cast("B").cast("Q")
         self._safe_rflags = c_uint64()
         self._fault_rflags = c_uint64()
@@ -168,12 +184,18 @@ class UnicornEngine:
         self._context = new_context(self._handle)
         self._at_context = (self._handle, c_void_p.from_param(self._context.value))
         self._ring_3 = new_context(self._handle)  # as it is on first entry
-        finalize(self, close_engine, self._handle, self._context, self._ring_3)
+        for_sse = [new_context(self._handle) for _ in range(2)]
+        finalize(self, close_engine, self._handle, self._context, self._ring_3, *for_sse)
         self._start_up = StartUp(self._handle, phys, self._boot_space, self._shared)
         self._start_up.enter_ring_3()
         self._root = self._boot_space.root
+        self._odd_code = OddCode(
+            self._handle, self._hooks, self._code_at, self._on_reached, self._on_odd_code
+        )
         exception = self._start_up.find_exception_words(self._context, self._ring_3)
         self._error_code, self._is_int, self._in_flight = exception
+        places = self._start_up.find_sse_places(self._context, self._ring_3)
+        self._sse = SseStatus(self._handle, places, for_sse)
         self.fp_reset()
 
     # ---- running
@@ -187,10 +209,12 @@ class UnicornEngine:
         if words[KICK]:
             return self._kicked_before_start()
         self._partial = False
+        started = 0
         while True:
             start = self._start_count() if self._armed else 0
-            error = emu_start(*self._start)
-            started = self._end_count(start) if self._armed else 0
+            error = self._emu_start(*self._start)
+            if self._armed:
+                started += self._end_count(start)
             if words[SYSCALL]:
                 words[SYSCALL] = 0
                 reg_read_batch(*self._syscall_registers)
@@ -205,8 +229,16 @@ class UnicornEngine:
                 return _EXIT_SYSCALL
             vector = words[VECTOR]
             if vector >= 0 or error or self._refused:
-                return self._exception(vector, error)
-            if self._stopped():
+                reason = self._exception(vector, error)
+                if reason is not None:
+                    return reason
+                started += 1
+            elif self._paused is not None or self._odd_code.pending:
+                reason = self._odd_stop()
+                if reason is not None:
+                    return reason
+                started += 1
+            elif self._stopped():
                 return self._interrupted(started)
             reg_read_batch(*self._rip_register)
 
@@ -214,11 +246,11 @@ class UnicornEngine:
         # Single steps are blocks of one instruction.  There are few, at most a block: REP strings
         # end theirs.
         while True:
-            reason = self._step(root)
+            reason = self._single_step(root)
             if reason is not Exit.TRAP or self.frame.trapno != Trap.TRCTRAP:
                 return reason
 
-    def _step(self, root: int) -> Exit:
+    def _single_step(self, root: int) -> Exit:
         """Execute one instruction: T_TRCTRAP if nothing else happens.  T in the frame is clear."""
         frame = self.frame
         self.store()
@@ -241,12 +273,14 @@ class UnicornEngine:
         if self._slots[_RFLAGS] & _VM:
             self._slots[_RFLAGS] = self._leave_virtual_8086()
 
-    def _exception(self, vector: int, error: int) -> Exit:
-        """Report what stopped the run, other than a SYSCALL or a kick."""
+    def _exception(self, vector: int, error: int) -> Exit | None:
+        """Report what stopped the run, other than a SYSCALL or a kick; None if it goes on."""
         self._words[VECTOR] = -1
         if self._refused:
-            return self._privileged()
+            return self._hook_exception()
         code, is_int = self._take_exception()
+        if self._reached is not None:
+            self._repair_flags()
         if error == ERR_INSN_INVALID:
             return self._invalid_instruction(is_int)
         if error or vector < 0:
@@ -267,7 +301,20 @@ class UnicornEngine:
             if self._fault_rflags.value & _VM:
                 self._leave_virtual_8086()
             return _EXIT_PAGE_FAULT
+        if vector == _GP and not code:
+            return self._zero_protection_fault()
         return self._trap(vector, code)
+
+    def _zero_protection_fault(self) -> Exit | None:
+        """#GP(0), which Unicorn raises also where it should be #SS(0)."""
+        if self._guard is not None and self._guard.take():
+            return self._untranslatable()
+        self._trap(Vector.GP)
+        frame = self.frame
+        code = self._code_at(frame.rip, LONGEST_INSTRUCTION)
+        if faults_on_stack(code, frame.rip, lambda name: getattr(frame, name)):
+            frame.trapno = Trap.STKFLT
+        return Exit.TRAP
 
     def _take_exception(self) -> tuple[int, int]:
         """Return the error code and the INT flag of the last exception, and let the next one be.
@@ -292,6 +339,122 @@ class UnicornEngine:
         self._rf = self._slots[_RFLAGS] & _RF
         return Exit.TRAP
 
+    def _odd_stop(self) -> Exit | None:
+        """Do what the engine was stopped for because of odd code; None if the run then goes on."""
+        reason = self._odd_instruction() if self._paused is not None else None
+        if self._odd_code.pending:
+            self._odd_code.watch()
+            # Deleting hooks, it looks for code at their addresses, and keeps the faults it took.
+            self._take_exception()
+        if reason is None and self._final and not self._armed:
+            return self._interrupted(1)  # this may have been its stop as well
+        return reason
+
+    def _odd_instruction(self) -> Exit | None:
+        """Execute the SSE instruction that a hook has stopped before, as hardware does."""
+        kind, self._paused = self._paused, None
+        sse = self._sse
+        sse.begin()
+        lengths = self._lengths(kind) if kind in LENGTHS_KINDS else None
+        if lengths:
+            before = [read_register(self._handle, name) for name in _LENGTHS]
+            self._write_lengths(lengths)
+        traced, vector, error = self._step()
+        if lengths:
+            self._write_lengths(before)
+        if vector != Vector.DB or error:
+            return self._exception(vector, error) if vector >= 0 or error else None
+        self._words[VECTOR] = -1
+        self._take_exception()
+        if kind in SSE_KINDS:
+            if sse.end(inexact=kind is Kind.INEXACT_SSE):
+                return self._trap(Vector.XM)
+        elif kind is Kind.LOADS_MXCSR:
+            if sse.undo_wrong_load():
+                return self._trap(Vector.GP)
+            self._new_mxcsr()
+        return self._trap(Vector.DB) if traced else None
+
+    def _lengths(self, kind: Kind) -> list[int] | None:
+        """Return lengths that mean the same as those in EAX and EDX, if the engine needs them.
+
+        Hardware takes more than a register's worth, on either side of 0, for just that.  Unicorn
+        has nothing for the least integer of 32 bits, and reads from everywhere.
+        """
+        bits = 64 if kind is Kind.WIDE_LENGTHS else 32
+        values = [read_register(self._handle, name) % (1 << bits) for name in _LENGTHS]
+        lengths = [min(value, (1 << bits) - value) for value in values]
+        return [min(length, 16) for length in lengths] if max(lengths) >= 1 << 31 else None
+
+    def _write_lengths(self, values: Iterable[int]) -> None:
+        for name, value in zip(_LENGTHS, values, strict=True):
+            write_register(self._handle, name, value)
+
+    def _step(self) -> tuple[int, int, int]:
+        """Run one instruction; return T in RFLAGS, the vector, which is #DB if it has, the error.
+
+        A kick or the budget may stop it, as any run.
+        """
+        handle = self._handle
+        rflags = read_register(handle, "RFLAGS")
+        write_register(handle, "RFLAGS", rflags | _T)
+        reg_read_batch(*self._rip_register)
+        self._odd_code.passed = self._rip.value
+        start = self._start_count() if self._armed else 0
+        error = self._emu_start(*self._start)
+        if self._armed:
+            self._end_count(start)
+        self._odd_code.passed = None
+        if not rflags & _T:
+            write_register(handle, "RFLAGS", read_register(handle, "RFLAGS") & ~_T)
+        vector = self._words[VECTOR]
+        if vector == Vector.DB:
+            self._rf = 0
+        return rflags & _T, vector, error
+
+    def _untranslatable(self) -> Exit | None:
+        """The translator has aborted on a block, of which nothing has run.
+
+        Some invalid instructions make it: LOCK with a bit test of a register is one.  What comes
+        before that is executed alone, one instruction for each abort.
+        """
+        reg_read_batch(*self._rip_register)
+        rip = self._rip.value
+        kind = kind_of(self._code_at(rip, LONGEST_INSTRUCTION))
+        if kind is Kind.INVALID:
+            return self._trap(Vector.UD)
+        if kind is Kind.PROTECTED:
+            return self._trap(Vector.GP)
+        if kind is not None and (kind not in SSE_KINDS or self._odd_code.unmasked):
+            self._paused = kind
+            return self._odd_instruction()
+        traced, vector, error = self._step()
+        if self._refused:
+            exit = self._exception(vector, error)
+            self._slots[_RFLAGS] &= ~_T | traced  # it was set for the step
+            self.load()
+            return exit
+        if vector != Vector.DB or error:
+            if self._guard is not None and self._guard.take():
+                self._untranslatable_again(rip)
+                return None
+            if vector >= 0 or error:
+                return self._exception(vector, error)
+            if self._odd_code.pending:
+                return self._odd_stop()
+            return self._interrupted(0) if self._stopped() else None
+        self._words[VECTOR] = -1
+        self._take_exception()
+        return self._trap(Vector.DB) if traced else None
+
+    def _untranslatable_again(self, rip: int) -> None:
+        """The step over MOV SS at `rip` went on to the next, which makes the translator abort."""
+        self._words[VECTOR] = -1
+        self._take_exception()
+        reg_read_batch(*self._rip_register)
+        if self._rip.value == rip:
+            raise self._broken(0, -1)
+
     def _software_interrupt(self, vector: int) -> Exit:
         """INT n: only vector 3 has a gate that ring 3 may use.
 
@@ -313,12 +476,14 @@ class UnicornEngine:
             self.frame.rip += length
         return Exit.TRAP
 
-    def _privileged(self) -> Exit:
-        """IN, OUT and SYSENTER, which Unicorn would carry out in ring 3."""
-        self._refused = False
-        context_restore(*self._at_context)
-        self._write_root(self._root)
-        return self._general_protection(0)
+    def _hook_exception(self) -> Exit:
+        """What Unicorn would carry out, in ring 3 or as some other instruction."""
+        vector, self._refused = self._refused, 0
+        if self._carried_out:
+            self._carried_out = False
+            context_restore(*self._at_context)
+            self._write_root(self._root)
+        return self._trap(vector)
 
     def _general_protection(self, code: int, rip_back: int = 0) -> Exit:
         self._trap(Vector.GP, code)
@@ -384,7 +549,7 @@ class UnicornEngine:
         obeys, even in ring 3.  That is no way to more rights, as the page table still holds; but
         segments then have bases, which nothing else would ever clear.
         """
-        state = self._fp.save()
+        state = self.fp_save()
         reg_read_batch(*self._heal_registers)
         rflags = self._safe_rflags.value & ~_NOT_LOADED
         self._safe_rflags.value = rflags
@@ -393,7 +558,7 @@ class UnicornEngine:
         self._write_root(self._root)
         self._write_cr0()
         self.load_bases()
-        self._fp.restore(state)
+        self.fp_restore(state)
         return rflags
 
     def load(self) -> None:
@@ -411,13 +576,21 @@ class UnicornEngine:
         reg_write_batch(*self._base_registers)
 
     def fp_save(self) -> bytes:
+        self._sse.collect()
         return self._fp.save()
 
     def fp_restore(self, state: bytes) -> None:
         self._fp.restore(state)
+        self._new_mxcsr()
 
     def fp_reset(self) -> None:
-        self._fp.restore(FP_INITIAL)
+        self.fp_restore(FP_INITIAL)
+
+    def _new_mxcsr(self) -> None:
+        unmasked = self._sse.adopt()
+        if unmasked != self._odd_code.unmasked:
+            self._odd_code.set_unmasked(unmasked)
+            self._take_exception()
 
     @property
     def fp_trap(self) -> bool:
@@ -469,7 +642,9 @@ class UnicornEngine:
     def _stops_work(self) -> bool:
         # Hooks do not reach code that was translated before them.
         forget_all_code(self._handle)
-        ok = self._start_up.stops_work(self._root, self._swap)
+        root, self._root = self._root, self._boot_space.root
+        ok = self._start_up.stops_work(root, self._swap)
+        self._root = root
         # A final kick from before, or meanwhile, must stay; one meanwhile spoils the count.
         self._words[KICK] = self._final
         return ok or self._final
@@ -562,13 +737,51 @@ class UnicornEngine:
         self._words[VECTOR] = vector
         emu_stop(self._handle)
 
+    def _on_reached(self, va: int) -> None:
+        self._reached = self._root, va, read_register(self._handle, "RFLAGS")
+
+    def _repair_flags(self) -> None:
+        """If what has faulted is an instruction with a hook, put back the flags it began with.
+
+        For a hook the flags are calculated, and a fault then undoes half of that (unicorn#2373).
+        """
+        assert self._reached is not None
+        root, va, before = self._reached
+        self._reached = None
+        if root == self._root and va == read_register(self._handle, "RIP"):
+            rflags = read_register(self._handle, "RFLAGS")
+            write_register(self._handle, "RFLAGS", rflags & ~_ARITHMETIC | before & _ARITHMETIC)
+
+    def _on_odd_code(self, kind: Kind) -> None:
+        if kind is Kind.INVALID:
+            self._refused = Vector.UD
+        elif kind is Kind.PROTECTED:
+            self._refused = Vector.GP
+        elif self._needs_help(kind):
+            self._paused = kind
+        else:
+            return
+        emu_stop(self._handle)
+
+    def _needs_help(self, kind: Kind) -> bool:
+        if kind is Kind.SAVES_MXCSR:
+            return self._sse.has_news()
+        return kind not in LENGTHS_KINDS or self._lengths(kind) is not None
+
+    def _code_at(self, va: int, size: int) -> bytes:
+        return code_at(self._phys, self._root, va, size)
+
     def _refuse(self, *arguments: int) -> int:
         # The engine carries the instruction out after the hook, and goes on until the next load
-        # or store.  So the registers are put aside, and no such access finds a page.
+        # or store.  So the registers are put aside, and no such access finds a page.  Another one
+        # may come before that: the first counts.
+        if self._refused:
+            return 0
         context_save(*self._at_context)
         self._cr3.value = self._boot_space.empty_root
         reg_write_batch(*self._cr3_register)
-        self._refused = True
+        self._refused = Vector.GP
+        self._carried_out = True
         emu_stop(self._handle)
         return 0
 
@@ -593,8 +806,9 @@ class UnicornEngine:
                 ("rflags", addressof(self._fault_rflags)),
             ]
         )
-        self._healed = (c_uint64 * len(_LOADED))()
-        healed = dict(zip(_LOADED, range(addressof(self._healed), 1 << 64, 8), strict=False))
+        names = [*_LOADED, "rip"]
+        self._healed = (c_uint64 * len(names))()
+        healed = dict(zip(names, range(addressof(self._healed), 1 << 64, 8), strict=False))
         healed["rflags"] = addressof(self._safe_rflags)
         self._heal_registers = self._batch(healed.items())
         self._rip_register = self._batch([("rip", slot["rip"])])

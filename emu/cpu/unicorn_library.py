@@ -54,6 +54,8 @@ HOOK_INTR: int = uc.UC_HOOK_INTR
 HOOK_INSN: int = uc.UC_HOOK_INSN
 HOOK_BLOCK: int = uc.UC_HOOK_BLOCK
 HOOK_NOTHING: int = uc.UC_HOOK_MEM_FETCH_PROT  # all of the memory may be fetched from
+HOOK_CODE: int = uc.UC_HOOK_CODE
+HOOK_EDGE_GENERATED: int = uc.UC_HOOK_EDGE_GENERATED
 
 ALWAYS = (1, 0)  # a hook over an empty range applies to every address
 NEVER = (1 << 63, 1 << 63)  # not canonical: nothing ever runs there
@@ -149,9 +151,14 @@ def free_context(context: c_void_p) -> None:
 
 def context_words(handle: object, context: c_void_p) -> Sequence[int]:
     """Return a copy of a saved context, as 32-bit words."""
+    return memoryview(context_bytes(handle, context)).cast("i")
+
+
+def context_bytes(handle: object, context: c_void_p) -> bytes:
+    """Return a copy of a saved context."""
     assert context.value is not None
     size = _lib.uc_context_size(handle)
-    return memoryview(string_at(context.value, size & ~3)).cast("i")
+    return string_at(context.value, size & ~3)
 
 
 # ---- memory
@@ -210,8 +217,22 @@ def address_of(function: Any) -> int:
     return cast(function, c_void_p).value or 0
 
 
+def blocking_function(address: int) -> Any:
+    """Return the function at `address`, which lets other threads run."""
+    return _blocking._FuncPtr(address)
+
+
 STOPPING_FUNCTION = address_of(_lib.uc_emu_stop)
 HARMLESS_FUNCTION = address_of(_lib.uc_errno)  # as a callback, it does nothing
+START_FUNCTION = address_of(_lib.uc_emu_start)
+
+# Called with the handle, this request, an address and room for its description, it translates a
+# block; if that cannot be fetched, it raises the fault in the run that is in progress.
+TRANSLATE_FUNCTION = address_of(_lib.uc_ctl)
+TRANSLATE_REQUEST: int = (
+    uc.UC_CTL_TB_REQUEST_CACHE | 2 << 26 | (uc.UC_CTL_IO_READ | uc.UC_CTL_IO_WRITE) << 30
+)
+NOT_CANONICAL = 1 << 62
 
 
 # ---- errors
