@@ -8,9 +8,9 @@ from emu.abi.errno import Errno, KernelError
 from emu.abi.mman import Prot
 from emu.abi.signal import BusCode, FpeCode, IllCode, SegvCode, Signal, TrapCode
 from emu.abi.vkernel import Trap
-from emu.abi.x86 import PAGE_MASK, PAGE_SIZE, U64_MASK, Pgex, Rflags
+from emu.abi.x86 import PAGE_MASK, PAGE_SIZE, U64_MASK, Pgex, Pte, Rflags
 from emu.cpu.engine import Exit
-from emu.disasm import instruction_text, writes_its_memory_operand
+from emu.disasm import instruction_text, memory_operand, writes_its_memory_operand
 from emu.kern import vkernel
 from emu.kern.proc import Lwp
 from emu.kern.sched import LwpState
@@ -22,6 +22,7 @@ from syscalls import table
 _PRESENT = int(Pgex.P)
 _WRITE_FAULT = int(Pgex.W)
 _FETCH = int(Pgex.I)
+_RW = int(Pte.RW)
 _READ = int(Prot.READ)
 _WRITE = int(Prot.WRITE)
 _EXEC = int(Prot.EXEC)
@@ -122,22 +123,59 @@ def _page_fault(lwp: Lwp) -> None:
             complete = True
             if hardware_says_write(lwp):
                 access = _WRITE
+                va = _first_to_write(lwp, va)
+    result = _resolve(lwp, va, access)
+    if result is not None and not complete:
+        lwp.cpu.store()
+        if access == _READ and hardware_says_write(lwp):
+            first = _first_to_write(lwp, va)
+            if first != va:
+                result = _resolve(lwp, first, _WRITE)
+    if result is not None:
+        _unresolved(lwp, result)
+
+
+def _resolve(lwp: Lwp, va: int, access: int) -> KernReturn | None:
+    """Have the page at `va` entered; return why that cannot be.
+
+    Nobody is told, nor if there is no memory: that is the end of the process.
+    """
     try:
-        space.fault(va, access)
+        lwp.vmspace.fault(va, access)
         lwp.proc.usage.minor_faults += 1
-        return
     except VmFaultError as fault:
-        result = fault.result
+        return fault.result
     except KernelError as error:
         what = "disk" if error.errno is Errno.ENOSPC else "memory"
         lwp.fault = (Signal.KILL, 0, f"in {_where(lwp)}: out of {what} for the page at {va:#x}")
         lwpsignal(lwp.proc, lwp, Signal.KILL)
-        return
-    if not complete:
-        lwp.cpu.store()
-        if access == _READ:
-            hardware_says_write(lwp)
-    _unresolved(lwp, result)
+    return None
+
+
+def _first_to_write(lwp: Lwp, va: int) -> int:
+    """Return where an operand that is to be read and written faults first, if its read did at `va`.
+
+    The engine reads all of an operand before it writes; hardware checks for both from its first
+    byte on.  That may be in the page before, which can only be read.  The frame, which is complete,
+    then says so.
+    """
+    if va & PAGE_MASK:
+        return va
+    frame = lwp.frame
+    operand = memory_operand(_code(lwp))
+    if operand is None:
+        return va
+    start: int = operand.offset + sum(
+        getattr(frame, name) * scale for name, scale in operand.registers
+    )
+    if operand.segment:
+        start += lwp.bases.fs_base if operand.segment == "fs" else lwp.bases.gs_base
+    start &= U64_MASK
+    if not start < va < start + operand.size or lwp.vmspace.pmap.lookup(start) & _RW:
+        return va
+    frame.addr = start
+    frame.err |= _PRESENT
+    return start
 
 
 def hardware_says_write(lwp: Lwp) -> bool:

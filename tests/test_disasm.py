@@ -1,7 +1,14 @@
 import pytest
 
 from emu.asm import assemble_text
-from emu.disasm import Line, disassemble, instruction_text, writes_its_memory_operand
+from emu.disasm import (
+    Line,
+    MemoryOperand,
+    disassemble,
+    instruction_text,
+    memory_operand,
+    writes_its_memory_operand,
+)
 
 
 def encode_all(instructions: list[str]) -> list[bytes]:
@@ -92,6 +99,28 @@ def test_bytes_after_the_instruction_do_not_matter():
 @pytest.mark.parametrize("code", [b"", b"\x06", b"\xff", b"\xf0\x90"])
 def test_what_is_no_instruction_writes_nothing(code):
     assert not writes_its_memory_operand(code)
+
+
+@pytest.mark.parametrize(
+    "instruction, operand",
+    [
+        ("add qword ptr [rbx], rax", MemoryOperand(8, "", (("rbx", 1),), 0)),
+        ("inc byte ptr [rsp - 4]", MemoryOperand(1, "", (("rsp", 1),), -4)),
+        ("xchg [r9 + r12*8 + 16], ecx", MemoryOperand(4, "", (("r9", 1), ("r12", 8)), 16)),
+        ("not word ptr [rcx*4 + 0x1000]", MemoryOperand(2, "", (("rcx", 4),), 0x1000)),
+        ("inc qword ptr fs:[rax]", MemoryOperand(8, "fs", (("rax", 1),), 0)),
+        ("inc qword ptr [rip + 0x100]", MemoryOperand(8, "", (("rip", 1),), 0x107)),
+        ("inc qword ptr [eax]", None),
+        ("inc rax", None),
+    ],
+)
+def test_an_operand_in_memory_is_where_its_registers_say(instruction, operand):
+    (code,) = encode_all([instruction])
+    assert memory_operand(code) == operand
+
+
+def test_bytes_that_are_no_instruction_have_no_operand():
+    assert memory_operand(b"\x06") is None
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@
 
 ABSENT = 0x3010
 READ_ONLY = 0x4010
+LOWER = 0x5000                          # nothing behind it
 
     TABLED_SPACE guest, guest_end
     MAP_PAGE READ_ONLY, IMG_DATA + PTE_R
@@ -25,6 +26,22 @@ READ_ONLY = 0x4010
     .irp label, test, bit_test
     RUN 4, TABLED + \label - guest
     CHECK_TRAP 5, T_PAGEFLT, PGEX_U, ABSENT
+    .endr
+
+    # Of two pages the first comes first, even if it could be read.
+    MAP_PAGE LOWER, IMG_DATA + PTE_R
+    mov qword ptr [frame + TF_RDX], LOWER + PAGE_SIZE - 4
+    mov qword ptr [frame + TF_RCX], 2
+    .irp label, across, across_indexed
+    INVALIDATE LOWER
+    RUN 6, TABLED + \label - guest
+    CHECK_TRAP 7, T_PAGEFLT, PGEX_U + PGEX_W + PGEX_P, LOWER + PAGE_SIZE - 4
+    CHECK_ENTRY 8, LOWER, IMG_DATA + PTE_R + VPTE_A
+    MAP_PAGE LOWER, IMG_DATA + PTE_RW
+    RUN 9
+    CHECK_TRAP 10, T_PAGEFLT, PGEX_U + PGEX_W, LOWER + PAGE_SIZE
+    CHECK_ENTRY 11, LOWER, IMG_DATA + PTE_RW + VPTE_A + VPTE_M
+    MAP_PAGE LOWER, IMG_DATA + PTE_R
     .endr
 
     DONE
@@ -50,4 +67,10 @@ test:
     test qword ptr [rsi], 1
 bit_test:
     bt qword ptr [rsi], 0
+across:
+    mov eax, [rdx]
+    add [rdx], rax
+across_indexed:
+    mov eax, [rdx]
+    lock inc qword ptr [rdx + rcx*8 - 16]
 guest_end:
