@@ -26,6 +26,7 @@ _RW = int(Pte.RW)
 _READ = int(Prot.READ)
 _WRITE = int(Prot.WRITE)
 _EXEC = int(Prot.EXEC)
+_READ_WRITE = _READ | _WRITE
 _TRACE = int(Rflags.T)
 _NO_TRACE = U64_MASK & ~_TRACE
 _PAGEFLT = int(Trap.PAGEFLT)
@@ -116,7 +117,7 @@ def _page_fault(lwp: Lwp) -> None:
     else:
         access = _READ
         entry = space.map.lookup(va)
-        if entry is None or entry.vpagetable or not entry.prot & _WRITE:
+        if entry is None or entry.vpagetable or entry.prot & _READ_WRITE != _READ_WRITE:
             # The engine reports the read of a read-modify-write; hardware, at once, the write.
             # Elsewhere the difference cannot be seen.
             lwp.cpu.store()

@@ -4,6 +4,7 @@
 
 ABSENT = 0x3010
 READ_ONLY = 0x4010
+WRITE_ONLY = 0x7000
 LOWER = 0x5000                          # nothing behind it
 
     TABLED_SPACE guest, guest_end
@@ -44,6 +45,17 @@ LOWER = 0x5000                          # nothing behind it
     MAP_PAGE LOWER, IMG_DATA + PTE_R
     .endr
 
+    # A mapping that can be written but not read will do.
+    SYSCALL7 SYS_vmspace_mmap, SPACE, WRITE_ONLY, PAGE_SIZE, PROT_WRITE, PLAIN_MAP, r12, IMG_DATA
+    CHECK_OK 12
+    mov qword ptr [frame + TF_RDX], WRITE_ONLY
+    RUN 13, TABLED + across - guest
+    CHECK_TRAP 14, T_PAGEFLT, PGEX_U, WRITE_ONLY
+    RUN 15, TABLED + modify - guest
+    CHECK_EQ 16, [frame + TF_TRAPNO], T_FAST_SYSCALL
+    RUN 17, TABLED + across - guest
+    CHECK_EQ 18, [frame + TF_TRAPNO], T_FAST_SYSCALL
+
     DONE
 
 guest:
@@ -69,7 +81,9 @@ bit_test:
     bt qword ptr [rsi], 0
 across:
     mov eax, [rdx]
+modify:
     add [rdx], rax
+    syscall
 across_indexed:
     mov eax, [rdx]
     lock inc qword ptr [rdx + rcx*8 - 16]
