@@ -45,7 +45,7 @@ stress:    ## Run the stress tests for a minute each.
 stress: $(TESTING)
 	$(BIN)/pytest -o faulthandler_timeout=0 --stress 60 \
 		tests/test_stress.py tests/test_idle.py tests/test_fuzz.py tests/test_fuzz_machine.py \
-		tests/test_against_hardware.py
+		tests/test_against_hardware.py tests/test_vkernel_model.py
 
 clean:     ## Remove what the other targets made.
 	rm -rf .venv build .pytest_cache .mypy_cache .ruff_cache .hypothesis .benchmarks

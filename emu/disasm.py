@@ -14,6 +14,11 @@ from emu.abi.x86 import is_canonical
 LONGEST_INSTRUCTION = 15
 UNDECODABLE = "(bad)"
 
+_ADDRESS_REGISTERS = {
+    *("rax", "rbx", "rcx", "rdx", "rsi", "rdi", "rbp", "rsp"),
+    *("r8", "r9", "r10", "r11", "r12", "r13", "r14", "r15", "rip"),
+}
+
 _READ_MODIFY_WRITE = """
     ADC ADD AND BTC BTR BTS CMPXCHG CMPXCHG8B CMPXCHG16B DEC INC NEG NOT OR RCL RCR ROL ROR SAL SAR
     SBB SHL SHLD SHR SHRD SUB XADD XCHG XOR XSAVE XSAVE64 XSAVEOPT XSAVEOPT64
@@ -32,6 +37,19 @@ class Line:
     address: int
     code: bytes
     text: str
+
+
+@dataclass(frozen=True, slots=True)
+class MemoryOperand:
+    """Where an operand in memory begins: the sum of registers, each times a factor, and `offset`.
+
+    `segment` is "fs", "gs" or empty; RIP counts from the instruction's end.
+    """
+
+    size: int
+    segment: str
+    registers: tuple[tuple[str, int], ...]
+    offset: int
 
 
 def instruction_text(code: bytes, address: int) -> str:
@@ -154,6 +172,31 @@ def _prefixes(code: bytes) -> Iterator[int]:
         if byte not in _LEGACY_PREFIXES:
             return
         yield byte
+
+
+@lru_cache(maxsize=4096)
+def memory_operand(code: bytes) -> MemoryOperand | None:
+    """Return the memory operand of the instruction at the start of `code`.
+
+    None if it has none, or has one that is not addressed with 64-bit registers.
+    """
+    detailed = _detailed()
+    for instruction in detailed.decoder.disasm(code[:LONGEST_INSTRUCTION], 0, count=1):
+        for operand in instruction.operands:
+            if operand.type != detailed.memory_operand:
+                continue
+            parts = ((operand.mem.base, 1), (operand.mem.index, operand.mem.scale))
+            registers = tuple((instruction.reg_name(at), scale) for at, scale in parts if at)
+            segment = operand.mem.segment
+            if any(name not in _ADDRESS_REGISTERS for name, _ in registers):
+                return None
+            offset = operand.mem.disp
+            if ("rip", 1) in registers:
+                offset += instruction.size
+            name = instruction.reg_name(segment) if segment else ""
+            name = name if name in ("fs", "gs") else ""
+            return MemoryOperand(operand.size, name, registers, offset)
+    return None
 
 
 def code_of(program: bytes, load_addr: int) -> Iterator[tuple[int, bytes]]:

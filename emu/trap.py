@@ -9,9 +9,9 @@ from emu.abi.frames import Trapframe
 from emu.abi.mman import Prot
 from emu.abi.signal import BusCode, FpeCode, IllCode, SegvCode, Signal, TrapCode
 from emu.abi.vkernel import Trap
-from emu.abi.x86 import PAGE_MASK, PAGE_SIZE, U64_MASK, Pgex, Rflags
+from emu.abi.x86 import PAGE_MASK, PAGE_SIZE, U64_MASK, Pgex, Pte, Rflags
 from emu.cpu.engine import Exit
-from emu.disasm import instruction_text, writes_its_memory_operand
+from emu.disasm import instruction_text, memory_operand, writes_its_memory_operand
 from emu.kern import vkernel
 from emu.kern.proc import Lwp
 from emu.kern.sched import LwpState
@@ -23,9 +23,11 @@ from syscalls import table
 _PRESENT = int(Pgex.P)
 _WRITE_FAULT = int(Pgex.W)
 _FETCH = int(Pgex.I)
+_RW = int(Pte.RW)
 _READ = int(Prot.READ)
 _WRITE = int(Prot.WRITE)
 _EXEC = int(Prot.EXEC)
+_READ_WRITE = _READ | _WRITE
 _TRACE = int(Rflags.T)
 _NO_TRACE = U64_MASK & ~_TRACE
 _PAGEFLT = int(Trap.PAGEFLT)
@@ -124,34 +126,72 @@ def _page_fault(lwp: Lwp) -> None:
     else:
         access = _READ
         entry = space.map.lookup(va)
-        if entry is None or entry.vpagetable or not entry.prot & _WRITE:
+        if entry is None or entry.vpagetable or entry.prot & _READ_WRITE != _READ_WRITE:
             # The engine reports the read of a read-modify-write; hardware, at once, the write.
             # Elsewhere the difference cannot be seen.
             lwp.cpu.store()
             complete = True
             if hardware_says_write(lwp):
                 access = _WRITE
-    try:
-        space.fault(va, access)
-        lwp.proc.usage.minor_faults += 1
-        return
-    except VmFaultError as fault:
-        result = fault.result
-    except KernelError as error:
-        what = "disk" if error.errno is Errno.ENOSPC else "memory"
-        lwp.fault = (Signal.KILL, 0, f"in {_where(lwp)}: out of {what} for the page at {va:#x}")
-        lwpsignal(lwp.proc, lwp, Signal.KILL)
-        return
-    if not complete:
+                va = _first_to_write(lwp, va)
+    result = _resolve(lwp, va, access)
+    if result is not None and not complete:
         lwp.cpu.store()
-        if access == _READ:
-            hardware_says_write(lwp)
+        if access == _READ and hardware_says_write(lwp):
+            first = _first_to_write(lwp, va)
+            if first != va:
+                result = _resolve(lwp, first, _WRITE)
+    if result is None:
+        return
     if err & _FETCH and (va ^ frame.rip) > PAGE_MASK and not frame.rflags & _TRACE:
         earlier = _catch_up(lwp)
         if earlier is not Exit.PAGE_FAULT or (frame.addr, frame.err & _FETCH) != (va, _FETCH):
             handle(lwp, earlier)
             return
     _unresolved(lwp, result)
+
+
+def _resolve(lwp: Lwp, va: int, access: int) -> KernReturn | None:
+    """Have the page at `va` entered; return why that cannot be.
+
+    Nobody is told, nor if there is no memory: that is the end of the process.
+    """
+    try:
+        lwp.vmspace.fault(va, access)
+        lwp.proc.usage.minor_faults += 1
+    except VmFaultError as fault:
+        return fault.result
+    except KernelError as error:
+        what = "disk" if error.errno is Errno.ENOSPC else "memory"
+        lwp.fault = (Signal.KILL, 0, f"in {_where(lwp)}: out of {what} for the page at {va:#x}")
+        lwpsignal(lwp.proc, lwp, Signal.KILL)
+    return None
+
+
+def _first_to_write(lwp: Lwp, va: int) -> int:
+    """Return where an operand that is to be read and written faults first, if its read did at `va`.
+
+    The engine reads all of an operand before it writes; hardware checks for both from its first
+    byte on.  That may be in the page before, which can only be read.  The frame, which is complete,
+    then says so.
+    """
+    if va & PAGE_MASK:
+        return va
+    frame = lwp.frame
+    operand = memory_operand(_code(lwp))
+    if operand is None:
+        return va
+    start: int = operand.offset + sum(
+        getattr(frame, name) * scale for name, scale in operand.registers
+    )
+    if operand.segment:
+        start += lwp.bases.fs_base if operand.segment == "fs" else lwp.bases.gs_base
+    start &= U64_MASK
+    if not start < va < start + operand.size or lwp.vmspace.pmap.lookup(start) & _RW:
+        return va
+    frame.addr = start
+    frame.err |= _PRESENT
+    return start
 
 
 def _runs_off_the_end(frame: Trapframe) -> bool:

@@ -3,9 +3,11 @@ import pytest
 from emu.asm import assemble_text
 from emu.disasm import (
     Line,
+    MemoryOperand,
     disassemble,
     faults_on_stack,
     instruction_text,
+    memory_operand,
     writes_its_memory_operand,
 )
 
@@ -215,6 +217,28 @@ def test_the_segment_prefixes_that_count_are_fs_and_gs(code, stack):
 @pytest.mark.parametrize("code", [b"", b"\x06", b"\xff"])
 def test_what_is_no_instruction_uses_no_stack(code):
     assert not on_stack(code, {"rsp": RAX})
+
+
+@pytest.mark.parametrize(
+    "instruction, operand",
+    [
+        ("add qword ptr [rbx], rax", MemoryOperand(8, "", (("rbx", 1),), 0)),
+        ("inc byte ptr [rsp - 4]", MemoryOperand(1, "", (("rsp", 1),), -4)),
+        ("xchg [r9 + r12*8 + 16], ecx", MemoryOperand(4, "", (("r9", 1), ("r12", 8)), 16)),
+        ("not word ptr [rcx*4 + 0x1000]", MemoryOperand(2, "", (("rcx", 4),), 0x1000)),
+        ("inc qword ptr fs:[rax]", MemoryOperand(8, "fs", (("rax", 1),), 0)),
+        ("inc qword ptr [rip + 0x100]", MemoryOperand(8, "", (("rip", 1),), 0x107)),
+        ("inc qword ptr [eax]", None),
+        ("inc rax", None),
+    ],
+)
+def test_an_operand_in_memory_is_where_its_registers_say(instruction, operand):
+    (code,) = encode_all([instruction])
+    assert memory_operand(code) == operand
+
+
+def test_bytes_that_are_no_instruction_have_no_operand():
+    assert memory_operand(b"\x06") is None
 
 
 @pytest.mark.parametrize(

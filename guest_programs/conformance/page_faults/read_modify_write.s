@@ -157,4 +157,30 @@ CASE call_through, "12.4", "CALL through memory reads the target, then writes th
     EXPECT T_PAGEFLT, CODE, PGEX_U + PGEX_W, 0x36008
     RUN
 
+# What lies across two pages: the engine of a host may read all of it before it writes.
+LOWER = 0x35000                         # nothing behind it
+ACROSS = LOWER + PAGE_SIZE - 4
+CASE first_of_two_pages, "12.3 12.5 7.5.3", "A read-modify-write across pages faults at the first, if that is read-only"
+    TABLES
+    MAP_PAGE LOWER, A_PAGE + PTE_R
+    INVALIDATE
+    GUEST "mov eax, [rdx]; add [rdx], rbx"
+    GIVE RDX, ACROSS
+    ANY RAX
+    EXPECT T_PAGEFLT, CODE + 2, PGEX_U + PGEX_W + PGEX_P, ACROSS
+    RUN
+    ENTRY LOWER, A_PAGE + PTE_R + VPTE_A
+
+CASE second_of_two_pages, "12.3 12.5 6.13.11", "A read-modify-write across pages faults at the second, if the first permits it"
+    TABLES
+    MAP_PAGE LOWER, A_PAGE + PTE_RW
+    INVALIDATE
+    GUEST "mov eax, [rdx]; lock add [rdx + rcx*8 - 16], rbx"
+    GIVE RDX, ACROSS
+    GIVE RCX, 2
+    ANY RAX
+    EXPECT T_PAGEFLT, CODE + 2, PGEX_U + PGEX_W, LOWER + PAGE_SIZE
+    RUN
+    ENTRY LOWER, A_PAGE + PTE_RW + VPTE_A + VPTE_M
+
     FINISH
