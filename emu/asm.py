@@ -237,12 +237,13 @@ def _ask(request: Mapping[str, Any]) -> bytes | None:
     data = json.dumps(request).encode()
     # Isolated and without site-packages: the child starts faster, and nothing but the standard
     # library and Keystone can be imported by mistake.
-    # Some input makes Keystone loop for ever; honest work takes about 0.05 ms for a statement.
-    patience = 5 + len(data) / 20_000
+    # Some input makes Keystone loop for ever; honest work takes about 0.05 ms for a statement.  The
+    # child counts its own time: on a busy machine it may get little of it for long.
+    patience = 5 + len(data) // 20_000
     folder = str(Path(keystone.origin).parent.parent)
-    command = [sys.executable, "-I", "-S", asm_child.__file__, folder]
+    command = [sys.executable, "-I", "-S", asm_child.__file__, folder, str(patience)]
     try:
-        child = subprocess.run(command, input=data, capture_output=True, timeout=patience)
+        child = subprocess.run(command, input=data, capture_output=True, timeout=20 * patience)
     except subprocess.TimeoutExpired as timeout:
         return timeout.stdout or None
     if b"Traceback" in child.stderr:

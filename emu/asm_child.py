@@ -13,8 +13,8 @@ ENCODED = b"encoded\n"  # begins the answer if there is code
 _MEMORY_LIMIT = 4 << 30
 
 
-def main(keystone_folder: str) -> None:
-    _limit_damage()
+def main(keystone_folder: str, cpu_seconds: str) -> None:
+    _limit_damage(int(cpu_seconds))
     sys.path.append(keystone_folder)
     import keystone
 
@@ -90,17 +90,19 @@ def _find_culprit(
         os.write(1, b"none\n")
 
 
-def _limit_damage() -> None:
-    """Let a crash leave no core file, and let no source fill the host's memory."""
+def _limit_damage(cpu_seconds: int) -> None:
+    """Let a crash leave no core file, and no source fill the host's memory or keep it busy."""
     try:
         import resource
     except ImportError:
         return
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    if resource.getrlimit(resource.RLIMIT_CPU)[1] == resource.RLIM_INFINITY:
+        resource.setrlimit(resource.RLIMIT_CPU, (cpu_seconds, cpu_seconds))
     ours = resource.getrlimit(resource.RLIMIT_AS)  # what is less may not be raised
     most = min([_MEMORY_LIMIT, *(each for each in ours if each != resource.RLIM_INFINITY)])
     resource.setrlimit(resource.RLIMIT_AS, (most, most))
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main(*sys.argv[1:])

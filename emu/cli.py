@@ -4,7 +4,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from contextlib import closing as _closing
 from functools import partial
 from pathlib import Path
@@ -15,6 +15,8 @@ import click
 
 from emu.abi.versions import VERSIONS, AbiVersion
 from emu.abi.x86 import PAGE_SIZE
+from emu.conform.command import conform
+from emu.messages import STDERR, fail, tell, write_line
 
 if TYPE_CHECKING:
     from emu.asm import Assembly
@@ -27,11 +29,9 @@ LONGEST_TIMEOUT = 1e9
 EXTENSIONS = ("vmspace-io",)
 TRACE_EVENTS = ("syscalls", "traps", "faults", "signals")
 
-_USAGE_ERROR = 2
 _INTERRUPTED = 130
 _NOTHING_FOLLOWS = object()  # the command has a process of its own, which ends with it
 _PIPE_WIDTH = 200
-_STDERR = 2
 
 
 class Number(click.ParamType[int]):
@@ -239,12 +239,12 @@ def run(
 
     version = VERSIONS[abi]
     if not 1 << 20 <= memory <= 1 << 36 or memory % PAGE_SIZE:
-        _fail("--memory must be a whole number of pages, from 1M to 64G")
+        fail("--memory must be a whole number of pages, from 1M to 64G")
     if timeout is not None and not 0 <= timeout <= LONGEST_TIMEOUT:  # which not-a-number is not
-        _fail(f"--timeout must be from 0 to {LONGEST_TIMEOUT:.0f} seconds")
+        fail(f"--timeout must be from 0 to {LONGEST_TIMEOUT:.0f} seconds")
     for variable in env:
         if "=" not in variable:
-            _fail(f"--env {variable}: say NAME=VALUE")
+            fail(f"--env {variable}: say NAME=VALUE")
     files = standard_files()
     _occupy_standard_descriptors()
     with ExitStack() as stack:
@@ -263,7 +263,7 @@ def run(
             phys=phys,
             clock=HostClock() if clock == "host" else VirtualClock(),
             tree=tree,
-            tell=_tell,
+            tell=tell,
             vkernel_enable=not no_vkernel,
             vmspace_io="vmspace-io" in ext,
             ncpu=ncpu,
@@ -279,17 +279,17 @@ def run(
             loaded = load(lwp.proc, image, argv, [os.fsencode(each) for each in env], options)
             exec_setregs(lwp, loaded)
         except LoaderError as error:
-            _fail(str(error))
+            fail(str(error))
         except EngineError as error:
-            _fail(f"the CPU engine cannot be used here: {error}")
+            fail(f"the CPU engine cannot be used here: {error}")
         machine = stack.enter_context(_closing(Machine(lwp)))
         report = _observe(machine, stats, trace, write)
         with Watcher(machine, timeout, last=click.get_current_context().obj is _NOTHING_FOLLOWS):
             status = machine.run()
             if machine.stopped == STATUS_TIMEOUT and lwp.proc.alive:
-                _tell(f"still running after {timeout:g} s: ended")
+                tell(f"still running after {timeout:g} s: ended")
             for line in report():
-                _tell(line)
+                tell(line)
             stack.close()  # while another Ctrl-C cannot break it off
     sys.exit(status)
 
@@ -325,7 +325,7 @@ def asm(
     try:
         target.write_bytes(assembly.code)
     except OSError as error:
-        _fail(f"{target}: {error.strerror}")
+        fail(f"{target}: {error.strerror}")
     if listing:
         for line in listing_lines(assembly):
             click.echo(line)
@@ -346,9 +346,9 @@ def disasm(program: Path, load_addr: int) -> None:
     try:
         pieces = list(code_of(program.read_bytes(), load_addr))
     except OSError as error:
-        _fail(f"{program}: {error.strerror}")
+        fail(f"{program}: {error.strerror}")
     except ValueError as error:
-        _fail(f"{program}: {error}")
+        fail(f"{program}: {error}")
     for address, code in pieces:
         for line in disassemble(code, address):
             click.echo(f"{line.address:>12x}  {line.code.hex(' '):<30}  {line.text}")
@@ -385,7 +385,10 @@ def header(output: Path | None, abi: str) -> None:
     try:
         output.write_text(text, encoding="ascii")
     except OSError as error:
-        _fail(f"{output}: {error.strerror}")
+        fail(f"{output}: {error.strerror}")
+
+
+vkemu.add_command(conform)
 
 
 def main() -> NoReturn:
@@ -407,7 +410,7 @@ def _assemble(
     try:
         return assemble(source, origin=origin, symbols=symbols, include_dirs=include)
     except AsmError as error:
-        _fail(str(error))
+        fail(str(error))
 
 
 def _chance(clock: str, seed: int | None) -> Callable[[int], bytes]:
@@ -445,42 +448,29 @@ def _observe(
 
 def _occupy_standard_descriptors() -> None:
     """Those that were closed must not become files of ours: libraries may write to them."""
-    while (fd := os.open(os.devnull, os.O_RDWR)) <= _STDERR:
+    while (fd := os.open(os.devnull, os.O_RDWR)) <= STDERR:
         pass
     os.close(fd)
 
 
 def _line_writer(path: Path | None, stack: ExitStack) -> Callable[[str], None]:
     """Return what writes a line to `path`, or to standard error."""
-    fd, name = _STDERR, "standard error"
+    fd, name = STDERR, "standard error"
     if path is not None:
         name = str(path)
         try:
             file = stack.enter_context(path.open("wb"))
         except OSError as error:
-            _fail(f"{path}: {error.strerror}")
+            fail(f"{path}: {error.strerror}")
         fd = file.fileno()
 
     def write(line: str) -> None:
         try:
-            _write_line(fd, line)
+            write_line(fd, line)
         except OSError as error:
-            _fail(f"{name}: {error.strerror}")
+            fail(f"{name}: {error.strerror}")
 
     return write
-
-
-def _tell(line: str) -> None:
-    """Say it, if anybody can hear it; the run goes on."""
-    with suppress(OSError):
-        _write_line(_STDERR, f"vkemu: {line}")
-
-
-def _write_line(fd: int, line: str) -> None:
-    # Not through Python's own streams: what they cannot write they try again at exit.
-    data = f"{line}\n".encode()
-    while data:
-        data = data[os.write(fd, data) :]
 
 
 @contextmanager
@@ -488,10 +478,4 @@ def _host_gives(what: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        _fail(f"the host does not give us {what}: {error.strerror}")
-
-
-def _fail(reason: str) -> NoReturn:
-    """The user's mistake: one line that says what it is."""
-    _tell(reason)
-    sys.exit(_USAGE_ERROR)
+        fail(f"the host does not give us {what}: {error.strerror}")

@@ -25,8 +25,8 @@ FLOORS = [
     ["emu.kern", "emu.loader"],
     ["syscalls", "emu.c_header"],
     ["emu.trap", "emu.machine"],
-    ["emu.debug"],
-    ["emu.cli", "emu.__main__"],
+    ["emu.debug", "emu.conform"],
+    ["emu.cli", "emu.messages", "emu.conform.command", "emu.__main__"],
 ]
 
 # A foreign package may be imported in exactly these places.
