@@ -18,6 +18,7 @@ from hardware.table import RSP
 class Step:
     """The first instruction of a program that does not have the same effect on both CPUs."""
 
+    earlier: Sequence[Instruction]
     instruction: Instruction
     before: Outcome
     native: Outcome
@@ -71,7 +72,7 @@ def first_difference(program: Program, native: Run, emulated: Run) -> Step | Non
         one, other = native(part.case), emulated(part.case)
         found = differences(one, other, part.undefined_at(one.rip))
         if found:
-            return Step(instruction, before, one, other, found)
+            return Step(program.instructions[: count - 1], instruction, before, one, other, found)
         before = one
     return None
 
@@ -215,12 +216,14 @@ KNOWN = (
     Known(
         "CMPXCHG8B and CMPXCHG16B spoil the flags other than ZF",
         {"CMPXCHG8B keeps the other flags": {"CF": 1}},
-        _of("cmpxchg8b", only="rflags"),
+        lambda step: (
+            step.only == {"rflags"}
+            and any(it.kind == "cmpxchg8b" for it in (*step.earlier, step.instruction))
+        ),
     ),
     Known(
         "LOOPE and LOOPNE spoil the flags when RCX reaches 0",
         {"LOOPNE keeps the flags": {"CF": 1}},
-        lambda step: step.kind in ("loope", "loopne"),
     ),
     Known(
         "the flags of LOCK NEG are those of the old value",
@@ -439,7 +442,7 @@ KNOWN = (
     ),
 )
 
-SPOILED = ("set", "rcl", "rcr", "loope", "loopne", "cmpxchg8b")
+SPOILED = ("set", "rcl", "rcr", "cmpxchg8b")
 """After these the flags may be different from one run to the next."""
 
 
