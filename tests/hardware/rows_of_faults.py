@@ -214,6 +214,18 @@ ROWS = [
         {"rax": MINIMUM, "rcx": MINUS_1},
     ),
     Row(
+        "IDIV of the least of 32 bits by -1",
+        "idiv ecx",
+        fault(Vector.DE, rax=0, rdx=0x80000000),
+        {"rdx": 0x80000000, "rcx": 0xFFFFFFFF},
+    ),
+    Row(
+        "IDIV of the least of 16 bits by -1",
+        "idiv cx",
+        fault(Vector.DE, rax=0, rdx=0x8000),
+        {"rdx": 0x8000, "rcx": 0xFFFF},
+    ),
+    Row(
         "IDIV of a byte rounds towards zero",
         "mov ax, 0xfff9; mov cl, 2; idiv cl",
         {"rax": 0xFFFD},
