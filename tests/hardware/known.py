@@ -6,11 +6,20 @@ Each has rows in `table` that fail when it does so no longer; then it can be del
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from emu.abi.x86 import PAGE_MASK, Vector
+from emu.abi.x86 import PAGE_MASK, PAGE_SIZE, Vector
 from hardware.compare import Difference, differences, report
 from hardware.generator import Program
 from hardware.instructions import Instruction
-from hardware.machine import ABSENT, CODE_SIZE, DATA, REGISTERS, STACK, Case, Outcome
+from hardware.machine import (
+    ABSENT,
+    CODE_SIZE,
+    DATA,
+    MORE_READ_ONLY,
+    REGISTERS,
+    STACK,
+    Case,
+    Outcome,
+)
 from hardware.table import RSP
 
 
@@ -166,6 +175,19 @@ KNOWN = (
             }
         },
         _early_fetch_fault,
+    ),
+    Known(
+        "a read-modify-write across a read-only page and an absent one reports the second",
+        {
+            "ADD across a read-only page and an absent one": {
+                "address": MORE_READ_ONLY + PAGE_SIZE,
+                "error": 6,
+            }
+        },
+        lambda step: (
+            (step.native.error, step.emulated.error) == (7, 6)
+            and 0 < step.emulated.address - step.native.address < 16
+        ),
     ),
     Known(
         "a privileged MOV is #GP even if the rest of it cannot be fetched",

@@ -41,6 +41,12 @@ ROWS = [
         {"rbx": READ_ONLY},
     ),
     Row(
+        "ADD across a read-only page and an absent one",
+        "add [rbx], rax",
+        page_fault(MORE_READ_ONLY + 0xFFC, 7),
+        {"rbx": MORE_READ_ONLY + 0xFFC},
+    ),
+    Row(
         "CMPXCHG writes even if it does not match",
         "cmpxchg [rbx], rcx",
         page_fault(READ_ONLY, 7, rax=5),
