@@ -363,9 +363,12 @@ KNOWN = (
         lambda step: step.kind.startswith("pcmpstr") and step.instruction.code[-1] >> 2 & 3 == 3,
     ),
     Known(
-        "DPPS adds its products from the first to the last",
-        {"DPPS adds in pairs": {"xmm0": 0xBF800000}},
-        _of("sse 63a40", only="xmm mxcsr"),
+        "DPPS and DPPD add their products to 0, from the first to the last",
+        {
+            "DPPS adds in pairs": {"xmm0": 0xBF800000},
+            "DPPD of negative zeros": {"xmm0": 0},
+        },
+        _of("sse 63a40", "sse 63a41", only="xmm mxcsr"),
     ),
     Known(
         "MMX instructions write half of a register, and change the x87 state before they fault",
