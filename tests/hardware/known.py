@@ -433,7 +433,7 @@ KNOWN = (
         {"FBSTP of an infinity": {DATA: 0x3372036854775807, DATA + 8: 0x22}},
         lambda step: (
             step.kind in ("x87 df/4 m", "x87 df/6 m")
-            and step.only <= {"cr2", "memory", "error code"}
+            and step.only <= {"cr2", "memory", "error code", "vector"}
         ),
     ),
     Known(
