@@ -49,6 +49,7 @@ DOORS = {
         "emu.vm.phys",
         "emu.vm.vmspace",
         "emu.cpu.abort_guard",
+        "emu.cpu.division_guard",
         "emu.cpu.fp_state",
         "emu.cpu.hooks",
         "emu.cpu.safe_stop",

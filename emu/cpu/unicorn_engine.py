@@ -27,6 +27,7 @@ from emu.cpu.abort_guard import abort_guard
 from emu.cpu.boot_space import build_boot_space
 from emu.cpu.code_pages import CodePages
 from emu.cpu.cpuid import answer_cpuid, answer_rdtsc, answer_rdtscp
+from emu.cpu.division_guard import guard_divisions
 from emu.cpu.engine import EngineError, Exit
 from emu.cpu.fp_state import FP_INITIAL, FpState
 from emu.cpu.guest_code import (
@@ -166,6 +167,8 @@ class UnicornEngine:
         self._code_pages = CodePages(self._hooks)
         self._routines = place_routines() if native else None
         self._guard = abort_guard() if native else None
+        if native:
+            guard_divisions()
         self._emu_start = emu_start if self._guard is None else self._guard.emu_start
         self._slots = memoryview(self.frame).cast("B").cast("Q")
         self._safe_rflags = c_uint64()

@@ -32,6 +32,7 @@ from emu.cpu.engine import EngineError
 # can kick; everything else is too short for that to be worth its price.
 _blocking = CDLL(uclib._name)
 _lib = PyDLL(uclib._name)
+LIBRARY_PATH: str = uclib._name
 _lib.uc_strerror.restype = c_char_p
 _lib.uc_context_size.restype = c_size_t
 # Arguments beyond these are variadic, which some hosts pass differently.

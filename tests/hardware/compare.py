@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from emu.abi.x86 import Rflags, Vector
+from emu.abi.x86 import PAGE_SIZE, Rflags, Vector
 from emu.disasm import disassemble
 from hardware.machine import FP_PARTS, REGISTERS, Case, Outcome
 
@@ -24,7 +24,7 @@ FLAG_NAMES = {
 
 # DragonFly takes T away when it has caused the trap (abi 3.4); Linux leaves it.
 _T_IS_THE_KERNELS = (Vector.DB, Vector.BP)
-_KERNEL_HALF = 1 << 47
+_END_OF_SPACE = (1 << 47) - PAGE_SIZE  # of Linux, which never maps the last page
 
 # What the engine does not keep: that SSE instructions have met denormals, and most exceptions of
 # the x87, with the summaries of them and C1.  Each has a row in the table.
@@ -44,7 +44,7 @@ def _differences(native: Outcome, emulated: Outcome, undefined: int) -> Iterator
     if native.vector != emulated.vector:
         yield "vector", _vector(native), _vector(emulated)
     errors = native.error, emulated.error
-    if native.address >= _KERNEL_HALF:
+    if native.address >= _END_OF_SPACE:
         errors = native.error | 1, emulated.error | 1  # Linux always says "present" there
     if errors[0] != errors[1]:
         yield "error code", hex(native.error), hex(emulated.error)

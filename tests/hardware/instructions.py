@@ -3,7 +3,8 @@
 Left out is what the host kernel answers (see `native`), what differs from one CPU to the next by
 design (CPUID, RDTSC, the approximations RCPPS and RSQRTPS, transcendental functions, the
 instruction and operand pointers of the FP unit), what the emulated CPU does not offer (VEX), and
-what it gets wrong most of the time (FPREM, FSCALE, FXTRACT, FLDPI and its kin: see the table).
+what it gets wrong most of the time (LOOPE and LOOPNE, FPREM, FSCALE, FXTRACT, FLDPI and its kin:
+see the table).
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -550,9 +551,8 @@ def _jumps() -> Iterator[Kind]:
             yield Kind(
                 f"j{opcode[1] & 15:x}", opcode, immediate=4, reads=reads, immediates=(0, FAR_AWAY)
             )
-    for opcode, name, reads in (0xE0, "loopne", Z), (0xE1, "loope", Z), (0xE2, "loop", 0), (
-        0xE3, "jrcxz", 0):  # fmt: skip
-        yield Kind(name, bytes([opcode]), immediate=1, immediates=(0,), reads=reads)
+    yield Kind("loop", b"\xe2", immediate=1, immediates=(0,))
+    yield Kind("jrcxz", b"\xe3", immediate=1, immediates=(0,))
     yield Kind("jmp", b"\xe9", immediate=4, immediates=(0, FAR_AWAY))
     yield Kind("call", b"\xe8", immediate=4, immediates=(FAR_AWAY,))
     yield Kind("call rm", b"\xff", True, 2)

@@ -41,6 +41,12 @@ ROWS = [
         {"rbx": READ_ONLY},
     ),
     Row(
+        "ADD across a read-only page and an absent one",
+        "add [rbx], rax",
+        page_fault(MORE_READ_ONLY + 0xFFC, 7),
+        {"rbx": MORE_READ_ONLY + 0xFFC},
+    ),
+    Row(
         "CMPXCHG writes even if it does not match",
         "cmpxchg [rbx], rcx",
         page_fault(READ_ONLY, 7, rax=5),
@@ -212,6 +218,18 @@ ROWS = [
         "cqo; idiv rcx",
         fault(Vector.DE, at=2),
         {"rax": MINIMUM, "rcx": MINUS_1},
+    ),
+    Row(
+        "IDIV of the least of 32 bits by -1",
+        "idiv ecx",
+        fault(Vector.DE, rax=0, rdx=0x80000000),
+        {"rdx": 0x80000000, "rcx": 0xFFFFFFFF},
+    ),
+    Row(
+        "IDIV of the least of 16 bits by -1",
+        "idiv cx",
+        fault(Vector.DE, rax=0, rdx=0x8000),
+        {"rdx": 0x8000, "rcx": 0xFFFF},
     ),
     Row(
         "IDIV of a byte rounds towards zero",

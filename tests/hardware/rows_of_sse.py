@@ -208,6 +208,12 @@ ROWS = [
         ),
     ),
     Row(
+        "DPPD of negative zeros",
+        "dppd xmm0, xmm1, 0x31",
+        {"xmm0": word(doubles(-0.0))},
+        fp=sse(doubles(-0.0, -0.0), doubles(1.0, 1.0)),
+    ),
+    Row(
         "PSHUFB",
         "pshufb xmm0, xmm1",
         {"xmm0": 0x0F},
