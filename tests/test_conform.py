@@ -15,7 +15,7 @@ from conftest import Booted
 import guest_programs
 from emu.abi.versions import ABI_2011, VERSIONS
 from emu.conform.rules import coverage, rules, table
-from emu.conform.runner import Check, checks, selected
+from emu.conform.runner import Check, checks, may_be_selected, selected
 from emu.conform.show import failure, plain
 from emu.conform.suite import Built, Case, Program, build, executable, programs
 from emu.conform.tap import Report, parse
@@ -282,6 +282,7 @@ def test_a_pattern_that_means_nothing_is_refused() -> None:
 def test_a_pattern_means_cases_by_name_or_by_rule(pattern: str, meant: bool) -> None:
     program = Program("leaving", "exceptions", Path())
     assert selected(pattern, program, Case("divide", ("6.13.4",), "")) is meant
+    assert may_be_selected(pattern, program) or not meant
 
 
 def test_executables_can_be_judged_elsewhere(tmp_path: Path) -> None:

@@ -98,13 +98,14 @@ def conform(
 def _build(pattern: str | None, versions: Collection[str], jobs: int) -> "Sequence[Built]":
     """Return the programs that have cases `pattern` means."""
     from emu.asm import AsmError
-    from emu.conform.runner import build_all, selected
+    from emu.conform.runner import build_all, may_be_selected, selected
     from emu.conform.suite import programs
 
+    wanted = [program for program in programs() if may_be_selected(pattern, program)]
     try:
         builts = [
             built
-            for built in build_all(programs(), versions, jobs)
+            for built in build_all(wanted, versions, jobs)
             if any(selected(pattern, built.program, case) for case in built.cases)
         ]
     except AsmError as error:

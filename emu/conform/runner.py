@@ -50,6 +50,15 @@ def selected(pattern: str | None, program: Program, case: Case) -> bool:
     return any(fnmatchcase(name, pattern) for name in names)
 
 
+def may_be_selected(pattern: str | None, program: Program) -> bool:
+    """Tell whether `pattern` can mean a case of the program, whatever cases it has."""
+    if pattern is None or pattern[:1].isdigit():
+        return True
+    return any(
+        fnmatchcase(name, pattern.partition(":")[0]) for name in (program.subject, program.id)
+    )
+
+
 def build_all(programs: Iterable[Program], versions: Collection[str], jobs: int) -> Iterator[Built]:
     """Assemble every program for every version, `jobs` at a time.  Raises AsmError."""
     with ThreadPoolExecutor(jobs) as pool:

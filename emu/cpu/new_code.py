@@ -23,10 +23,13 @@ class Kind(Enum):
     INEXACT_SSE = "inexact SSE"  # the same, but no precision exception
     LENGTHS = "lengths"  # of strings in EAX and EDX: one of them crashes the engine
     WIDE_LENGTHS = "wide lengths"  # the same, in RAX and RDX
+    SPOILS_FLAGS = "spoils flags"  # SETcc of memory: when it faults
+    SPOILS_CARRY = "spoils carry"  # RCL and RCR of memory: when they fault
 
 
 SSE_KINDS = (Kind.SSE, Kind.INEXACT_SSE)
 LENGTHS_KINDS = (Kind.LENGTHS, Kind.WIDE_LENGTHS)
+FLAGS_KINDS = (Kind.SPOILS_FLAGS, Kind.SPOILS_CARRY)
 
 # ---- lengths
 
@@ -194,6 +197,8 @@ _ODD = rb"|".join(
         rb"\xf0|[\xc6\xc7][\xf8-\xff]|\x0f[\x20\x22\x2b\x33\x78\x79]",
         rb"\x0f[\x50\x71-\x73\xd6]" + _MEMORY,
         rb"\x0f\xae[\x00-\x1f\x40-\x5f\x80-\x9f]",
+        rb"\x0f[\x90-\x9f]" + _MEMORY,
+        rb"[\xc0\xc1\xd0-\xd3][\x10-\x1f\x50-\x5f\x90-\x9f]",
         _PCMPESTR,
     )
 )
@@ -266,6 +271,8 @@ def _kind(code: bytes, start: int, opcode_at: int, end: int) -> Kind | None:
         or (opcode[0] in (0xC6, 0xC7) and opcode[1] >= 0xF8)  # XABORT, XBEGIN
     ):
         return Kind.INVALID
+    if opcode[0] in _ROTATES and opcode[1] < 0xC0 and opcode[1] >> 3 & 7 in (2, 3):
+        return Kind.SPOILS_CARRY
     return None
 
 
@@ -274,6 +281,8 @@ def _two_byte_kind(opcode: bytes, prefixes: bytes) -> Kind | None:
     repeat = 0xF2 in prefixes or 0xF3 in prefixes
     if second == 0xAE and third < 0xC0:
         return _MXCSR_KINDS[third >> 3 & 7]
+    if second & 0xF0 == 0x90:
+        return Kind.SPOILS_FLAGS if third < 0xC0 else None
     if second == 0x33:
         return Kind.PROTECTED  # RDPMC
     if second in (0x20, 0x22):
@@ -288,6 +297,7 @@ def _two_byte_kind(opcode: bytes, prefixes: bytes) -> Kind | None:
     return None
 
 
+_ROTATES = b"\xc0\xc1\xd0\xd1\xd2\xd3"
 _CONTROL_REGISTERS = (0, 2, 3, 4, 8)
 _MXCSR_KINDS = (
     Kind.SAVES_MXCSR,  # FXSAVE

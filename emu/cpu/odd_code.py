@@ -19,7 +19,7 @@ from emu.cpu.new_code import (
     suspects,
     suspicious,
 )
-from emu.cpu.unicorn_library import emu_stop, forget_all_code, forget_code
+from emu.cpu.unicorn_library import HARMLESS_FUNCTION, emu_stop, forget_all_code, forget_code
 
 _MOST_HOOKS = 512  # each makes translating a little slower
 
@@ -48,6 +48,12 @@ class OddCode:
         self._code_at = code_at
         self._on_reached = on_reached
         self._on_odd = on_odd
+        self.quiet: set[int] = set()
+        """Those addresses with hooks that nobody is called for: of SETcc, which spoils the flags.
+
+        With a hook, all flags are in the engine's cc_src when it faults.  No other instruction is
+        translated with such a hook.
+        """
         self._watched: dict[int, int] = {}  # virtual address: hook
         self._found: list[int] = []
         self._callback = hooks.code_callback(self._reached)
@@ -60,7 +66,15 @@ class OddCode:
         if len(self._watched) + len(found) > _MOST_HOOKS:
             self._start_over()
         for va in found:
-            self._watched[va] = self._hooks.on_code(self._callback, va)
+            quiet = self._kind_at(va) is Kind.SPOILS_FLAGS and va not in self._watched
+            if va in self.quiet:
+                self._hooks.delete(self._watched[va])
+                self.quiet.discard(va)
+                forget_all_code(self._handle)  # elsewhere, too, the hook is to be called
+            if quiet:
+                self.quiet.add(va)
+            callback = HARMLESS_FUNCTION if quiet else self._callback
+            self._watched[va] = self._hooks.on_code(callback, va)
             # It has just been fetched, so this takes no fault.
             forget_code(self._handle, va, va + 1)
 
@@ -74,22 +88,32 @@ class OddCode:
         for hook in self._watched.values():
             self._hooks.delete(hook)
         self._watched.clear()
+        self.quiet.clear()
         forget_all_code(self._handle)
 
     def _translated(self, pc: int, count: int, size: int) -> None:
         code = self._code_at(pc, size)
-        if self._suspicious.search(code) is None:
-            return
-        found = [pc + at for at in suspects(code, count, self.unmasked)]
+        found: list[int] = []
+        if self._suspicious.search(code) is not None:
+            found = [pc + at for at in suspects(code, count, self.unmasked)]
+        quiet = self.quiet.intersection(range(pc, pc + size))
         self._found = [va for va in found if va not in self._watched]
+        self._found += [va for va in quiet if self._kind_at(va) is not Kind.SPOILS_FLAGS]
         if self._found:
             self.pending = True
             emu_stop(self._handle)
+
+    def _kind_at(self, va: int) -> Kind | None:
+        return kind_of(self._code_at(va, LONGEST_INSTRUCTION))
+
+    def spoils_flags(self, va: int) -> bool:
+        """Tell whether the instruction at `va` has just spoilt the flags, if it has faulted."""
+        return va in self.quiet and self._kind_at(va) is Kind.SPOILS_FLAGS
 
     def _reached(self, handle: int, va: int, size: int, data: int) -> None:
         self._on_reached(va)
         if va == self.passed:
             return
-        kind = kind_of(self._code_at(va, LONGEST_INSTRUCTION))
+        kind = self._kind_at(va)
         if kind is not None and (self.unmasked or kind not in SSE_KINDS):
             self._on_odd(kind)

@@ -4,7 +4,7 @@ All of it is code in the boot space.  Where Unicorn keeps its exception state, a
 stops where it is told to, differ by version and host; they are found out here, never assumed.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from ctypes import c_int32, c_uint64, c_void_p
 from itertools import count, islice
 from typing import NamedTuple
@@ -64,6 +64,10 @@ _PROBES = (
 )
 _INVALID_PROBE = _Probe(bytes.fromhex("0f57c0 0f5ec0 0f05"), 0, 0)  # xorps xmm0; divps xmm0, xmm0
 _INEXACT_PROBE = _Probe(bytes.fromhex("b8ffffff7f f30f2ac0 0f05"), 0, 0)  # cvtsi2ss xmm0, 2^31 - 1
+_FLAGS_SOURCES = (0x1234_5678, 0x7EDC_BA98)
+_FLAGS_PROBES = [  # cmp rax, source
+    _Probe(b"\x48\x3d%b\x0f\x05" % source.to_bytes(4, "little"), 0, 0) for source in _FLAGS_SOURCES
+]
 _SSE_PROBES = (_INVALID_PROBE, _INEXACT_PROBE)
 _SSE_FLAGS = (0, 0x01, 0x20)  # before, and after each of them
 _SSE_FLUSH_OFFSET = 2  # from the flags, in the engine's float_status
@@ -71,7 +75,7 @@ _MXCSR_OFFSET = 6
 _TEST_BUDGET = 1000
 
 
-_ALL_PROBES = (_SYSCALL_PROBE, _LOOP, *_PROBES, *_SSE_PROBES)
+_ALL_PROBES = (_SYSCALL_PROBE, _LOOP, *_PROBES, *_SSE_PROBES, *_FLAGS_PROBES)
 
 
 def _places(skip: int = 0) -> Iterator[int]:
@@ -156,20 +160,50 @@ class StartUp:
             in_flight=c_int32.from_address(blob + 4 * in_flight[0]),
         )
 
+    def find_flags_source(self, context: c_void_p, clean: c_void_p) -> c_uint64:
+        """Find what the engine calculates flags from (QEMU's cc_src) in `context`, in place.
+
+        `clean` is a state to begin with, in which the engine is left.
+        """
+        states = self._states_after(
+            _FLAGS_PROBES, 2 + len(_PROBES) + len(_SSE_PROBES), context, clean
+        )
+        found = [
+            at
+            for at in range(0, len(states[0]) - 8, 4)
+            if all(
+                state[at : at + 8] == source.to_bytes(8, "little")
+                for state, source in zip(states, _FLAGS_SOURCES, strict=True)
+            )
+        ]
+        if len(found) != 1:
+            raise EngineError(
+                "this version of Unicorn keeps the source of its flags in an unknown place"
+                f" (candidates: {found}); version 2.1.4 is known to work"
+            )
+        return c_uint64.from_address((context.value or 0) + found[0])
+
+    def _states_after(
+        self, probes: Sequence[_Probe], skip: int, context: c_void_p, clean: c_void_p
+    ) -> list[bytes]:
+        """Return the contexts after these probes, which lie behind `skip` other pieces of code."""
+        states = []
+        for place in islice(_places(skip), len(probes)):
+            context_restore(self._handle, clean)
+            if self._start_at(CODE_VA + place) != (-1, 0):
+                raise EngineError("a test instruction does not work")
+            self._words[SYSCALL] = 0
+            states.append(self._bytes_of(context))
+        context_restore(self._handle, clean)
+        return states
+
     def find_sse_places(self, context: c_void_p, clean: c_void_p) -> SsePlaces:
         """Find MXCSR and what goes with it in `context`, by instructions that change them.
 
         `clean` is a state to begin with, in which the engine is left.
         """
         handle = self._handle
-        states = []
-        for place in islice(_places(skip=2 + len(_PROBES)), len(_SSE_PROBES)):
-            context_restore(handle, clean)
-            if self._start_at(CODE_VA + place) != (-1, 0):
-                raise EngineError("an SSE instruction does not work")
-            self._words[SYSCALL] = 0
-            states.append(self._bytes_of(context))
-        context_restore(handle, clean)
+        states = self._states_after(_SSE_PROBES, 2 + len(_PROBES), context, clean)
         write_register(handle, "MXCSR", MXCSR_DEFAULT)
         before = self._bytes_of(context)
         write_register(handle, "MXCSR", MXCSR_DEFAULT | MXCSR_FLUSH_TO_ZERO)

@@ -39,7 +39,14 @@ from emu.cpu.guest_code import (
     is_pushf,
 )
 from emu.cpu.hooks import Hooks
-from emu.cpu.new_code import LENGTHS_KINDS, LONGEST_INSTRUCTION, SSE_KINDS, Kind, kind_of
+from emu.cpu.new_code import (
+    FLAGS_KINDS,
+    LENGTHS_KINDS,
+    LONGEST_INSTRUCTION,
+    SSE_KINDS,
+    Kind,
+    kind_of,
+)
 from emu.cpu.odd_code import OddCode
 from emu.cpu.safe_stop import (
     BUDGET,
@@ -197,6 +204,7 @@ class UnicornEngine:
         )
         exception = self._start_up.find_exception_words(self._context, self._ring_3)
         self._error_code, self._is_int, self._in_flight = exception
+        self._flags_source = self._start_up.find_flags_source(self._context, self._ring_3)
         places = self._start_up.find_sse_places(self._context, self._ring_3)
         self._sse = SseStatus(self._handle, places, for_sse)
         self.fp_reset()
@@ -282,7 +290,7 @@ class UnicornEngine:
         if self._refused:
             return self._hook_exception()
         code, is_int = self._take_exception()
-        if self._reached is not None:
+        if self._reached is not None and vector != Vector.DB:  # a step has done its work
             self._repair_flags()
         if error == ERR_INSN_INVALID:
             return self._invalid_instruction(is_int)
@@ -303,6 +311,8 @@ class UnicornEngine:
             self._partial = True
             if self._fault_rflags.value & _VM:
                 self._leave_virtual_8086()
+            if slots[_RIP] in self._odd_code.quiet:
+                self._restore_spoilt_flags()
             return _EXIT_PAGE_FAULT
         if vector == _GP and not code:
             return self._zero_protection_fault()
@@ -312,6 +322,8 @@ class UnicornEngine:
         """#GP(0), which Unicorn raises also where it should be #SS(0)."""
         if self._guard is not None and self._guard.take():
             return self._untranslatable()
+        if read_register(self._handle, "RIP") in self._odd_code.quiet:
+            self._restore_spoilt_flags()
         self._trap(Vector.GP)
         frame = self.frame
         code = self._code_at(frame.rip, LONGEST_INSTRUCTION)
@@ -486,6 +498,8 @@ class UnicornEngine:
             self._carried_out = False
             context_restore(*self._at_context)
             self._write_root(self._root)
+        if self._reached is not None:
+            self._repair_flags()
         return self._trap(vector)
 
     def _general_protection(self, code: int, rip_back: int = 0) -> Exit:
@@ -755,6 +769,13 @@ class UnicornEngine:
             rflags = read_register(self._handle, "RFLAGS")
             write_register(self._handle, "RFLAGS", rflags & ~_ARITHMETIC | before & _ARITHMETIC)
 
+    def _restore_spoilt_flags(self) -> None:
+        """The same for a SETcc with a hook that we are not called for."""
+        if self._odd_code.spoils_flags(read_register(self._handle, "RIP")):
+            rflags = read_register(self._handle, "RFLAGS") & ~_ARITHMETIC
+            flags = self._flags_source.value & _ARITHMETIC
+            write_register(self._handle, "RFLAGS", rflags | flags)
+
     def _on_odd_code(self, kind: Kind) -> None:
         if kind is Kind.INVALID:
             self._refused = Vector.UD
@@ -769,6 +790,8 @@ class UnicornEngine:
     def _needs_help(self, kind: Kind) -> bool:
         if kind is Kind.SAVES_MXCSR:
             return self._sse.has_news()
+        if kind in FLAGS_KINDS:
+            return False
         return kind not in LENGTHS_KINDS or self._lengths(kind) is not None
 
     def _code_at(self, va: int, size: int) -> bytes:

@@ -6,15 +6,13 @@ Each has rows in `table` that fail when it does so no longer; then it can be del
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from emu.abi.x86 import PAGE_MASK, PAGE_SIZE, Vector
+from emu.abi.x86 import Vector
 from hardware.compare import Difference, differences, report
 from hardware.generator import Program
 from hardware.instructions import Instruction
 from hardware.machine import (
     ABSENT,
-    CODE_SIZE,
     DATA,
-    MORE_READ_ONLY,
     REGISTERS,
     STACK,
     Case,
@@ -86,18 +84,6 @@ def first_difference(program: Program, native: Run, emulated: Run) -> Step | Non
     return None
 
 
-def _early_fetch_fault(step: Step) -> bool:
-    """The whole block is translated before any of it runs."""
-    emulated = step.emulated
-    return (
-        emulated.vector == Vector.PF
-        and emulated.error == 0x14
-        and emulated.address & PAGE_MASK == 0
-        and emulated.rip < emulated.address
-        and emulated.rip <= step.native.rip
-    )
-
-
 _FAULTS = (Vector.PF, Vector.GP, Vector.SS)
 _STACK_FAULT = 0x40
 
@@ -167,29 +153,6 @@ def _fault(vector: Vector, error: int = 0) -> dict[str | int, int]:
 
 KNOWN = (
     Known(
-        "running into an absent page faults at the start of the block",
-        {
-            "two instructions, of which the second runs into an absent page": {
-                "at": CODE_SIZE - 7,
-                "rcx": 0,
-            }
-        },
-        _early_fetch_fault,
-    ),
-    Known(
-        "a read-modify-write across a read-only page and an absent one reports the second",
-        {
-            "ADD across a read-only page and an absent one": {
-                "address": MORE_READ_ONLY + PAGE_SIZE,
-                "error": 6,
-            }
-        },
-        lambda step: (
-            (step.native.error, step.emulated.error) == (7, 6)
-            and 0 < step.emulated.address - step.native.address < 16
-        ),
-    ),
-    Known(
         "a privileged MOV is #GP even if the rest of it cannot be fetched",
         {
             "MOV to CR3 with its end in an absent page": {
@@ -225,15 +188,6 @@ KNOWN = (
             }
         },
         lambda step: step.kind == "enter" and step.native.vector in (Vector.PF, Vector.SS),
-    ),
-    Known(
-        "SETcc, RCL and RCR of memory spoil the flags when they fault",
-        {"SETcc keeps the flags when it faults": {"PF": 1, "ZF": 1}},
-        lambda step: (
-            step.kind.startswith(("set", "rcl", "rcr"))
-            and step.native.vector in _FAULTS
-            and step.only == {"rflags"}
-        ),
     ),
     Known(
         "CMPXCHG8B and CMPXCHG16B spoil the flags other than ZF",
@@ -467,7 +421,7 @@ KNOWN = (
     ),
 )
 
-SPOILED = ("set", "rcl", "rcr", "cmpxchg8b")
+SPOILED = ("cmpxchg8b",)
 """After these the flags may be different from one run to the next."""
 
 
