@@ -1,39 +1,16 @@
-"""The guest programs: each conformance program is a test, the demonstrations do as they say."""
+"""The demonstrations do as they say."""
 
 import re
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from conftest import LOAD_ADDRESS, Booted
 
 import guest_programs
-from emu.abi.symbols import abi_symbols
 from emu.abi.versions import VERSIONS
-from emu.asm import Assembly, assemble
-from syscalls.table import SYMBOLS
 
 PROGRAMS = Path(guest_programs.__path__[0])
-CONFORMANCE = sorted((PROGRAMS / "conformance").rglob("*.s"))
-MOV_EBX = b"\xbb"  # how a check begins: mov ebx, its number
-
-
-def assembled(program: Path, abi: str) -> Assembly:
-    symbols = {**abi_symbols(VERSIONS[abi]), **SYMBOLS}
-    return assemble(program, origin=LOAD_ADDRESS, symbols=symbols)
-
-
-def check(assembly: Assembly, number: int) -> str:
-    """Return where check `number` is in the source, and its text."""
-    code = MOV_EBX + number.to_bytes(4, "little")
-    found = [
-        f"{Path(line.file).name}:{line.line}: {line.source.strip()}"
-        for line in assembly.lines
-        if code in line.code
-    ]
-    return "\n".join([f"check {number} failed:", *dict.fromkeys(found)])
 
 
 def vkemu(*args: str | Path) -> "subprocess.CompletedProcess[str]":
@@ -47,26 +24,6 @@ def demo(name: str, *options: str) -> str:
     result = vkemu("run", *options, PROGRAMS / "demo" / name)
     assert (result.returncode, result.stderr) == (0, ""), result.stdout
     return result.stdout
-
-
-@pytest.mark.parametrize("abi", VERSIONS)
-@pytest.mark.parametrize("program", CONFORMANCE, ids=lambda program: program.stem)
-def test_conformance_program_passes_every_check(
-    program: Path, abi: str, boot: Callable[..., Booted]
-) -> None:
-    assembly = assembled(program, abi)
-    machine = boot(assembly.code, abi=VERSIONS[abi])
-    status = machine.run()
-    assert [line for line in machine.told if " ended by SIG" not in line] == []
-    assert status == 0, check(assembly, status)
-
-
-def test_failed_check_is_shown_with_its_source(tmp_path: Path, boot: Callable[..., Booted]) -> None:
-    program = tmp_path / "wrong.s"
-    program.write_text('.include "vkemu.inc"\nCHECK_EQ 1, 5, 5\nCHECK_EQ 2, 5, 6\nDONE\n')
-    assembly = assembled(program, "2011")
-    status = boot(assembly.code).run()
-    assert check(assembly, status) == "check 2 failed:\nwrong.s:3: CHECK_EQ 2, 5, 6"
 
 
 def test_hello() -> None:
