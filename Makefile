@@ -1,8 +1,9 @@
 # Everything happens in .venv, which is made when first needed.
 
 .DEFAULT_GOAL := help
-.PHONY: help install run guests c-guests test lint types check stress clean
+.PHONY: help install run guests c-guests test lint types check conform stress clean
 PYTHON ?= python3
+STRESS ?= 60
 BIN := .venv/bin
 INSTALLED := .venv/.installed
 TESTING := .venv/.testing
@@ -41,9 +42,13 @@ check:     ## Run the tests.
 check: $(TESTING)
 	$(BIN)/pytest
 
-stress:    ## Run the stress tests for a minute each.
+conform:   ## Run the conformance suite in all versions.
+conform: $(INSTALLED)
+	$(BIN)/vkemu conform
+
+stress:    ## Run the stress tests for a minute each (STRESS=60, in seconds).
 stress: $(TESTING)
-	$(BIN)/pytest -o faulthandler_timeout=0 --stress 60 \
+	$(BIN)/pytest -o faulthandler_timeout=0 --stress $(STRESS) \
 		tests/test_stress.py tests/test_idle.py tests/test_fuzz.py tests/test_fuzz_machine.py \
 		tests/test_against_hardware.py tests/test_vkernel_model.py
 
