@@ -1,41 +1,11 @@
 # What another LWP does to the frame while its guest is inside, and when the vmspace is free.
 
 .include "../threads.inc"
+.include "frame.inc"
 
-PAGE = 0x30000000                       # of a frame
 A_PAGE = IMG_DATA + 2*PAGE_SIZE
 CAME = IMG_DATA + 8                     # words in the image: the guest is inside; it may go on
 GO = IMG_DATA + 16
-
-.macro PAGE_WITH
-    SYSCALL7 SYS_mmap, PAGE, 2*PAGE_SIZE, PROT_READ + PROT_WRITE, MAP_ANON + MAP_PRIVATE + MAP_FIXED, -1, 0, 0
-    OK
-.endm
-
-.macro COPY_FRAME address
-    mov rdi, \address
-    mov rsi, frame
-    mov ecx, TF_SIZE
-    rep movsb
-.endm
-
-.macro CTL tframe
-    SYSCALL SYS_vmspace_ctl, SPACE, VMSPACE_CTL_RUN, \tframe, tls
-.endm
-
-# NOBODY_INSIDE: the vmspace can be destroyed.  It is made anew.
-.macro NOBODY_INSIDE
-    SYSCALL SYS_vmspace_destroy, SPACE
-    OK
-    VMSPACE
-.endm
-
-.macro VMSPACE
-    SYSCALL SYS_vmspace_create, SPACE
-    OK
-    SYSCALL7 SYS_vmspace_mmap, SPACE, CODE, IMG_SIZE, RWX, PLAIN_MAP, r12, 0
-    OK
-.endm
 
     IMAGE
     VMSPACE

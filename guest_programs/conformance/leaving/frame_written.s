@@ -1,8 +1,8 @@
 # Writing the frame when a guest comes back: what if that cannot be done.
 
 .include "../conform.inc"
+.include "frame.inc"
 
-PAGE = 0x30000000                       # of a frame
 KVA = 0x40000000                        # memory behind page tables in the image
 SHOWN = 0x30000
 A_PAGE = IMG_DATA + 2*PAGE_SIZE
@@ -12,36 +12,6 @@ A_PAGE = IMG_DATA + 2*PAGE_SIZE
     mov qword ptr [RAM + IMG_DATA], 0
     GUEST "inc qword ptr [rsi]; syscall"
     GIVE RSI, DATA
-.endm
-
-.macro PAGE_WITH
-    SYSCALL7 SYS_mmap, PAGE, 2*PAGE_SIZE, PROT_READ + PROT_WRITE, MAP_ANON + MAP_PRIVATE + MAP_FIXED, -1, 0, 0
-    OK
-.endm
-
-.macro COPY_FRAME address
-    mov rdi, \address
-    mov rsi, frame
-    mov ecx, TF_SIZE
-    rep movsb
-.endm
-
-.macro CTL tframe
-    SYSCALL SYS_vmspace_ctl, SPACE, VMSPACE_CTL_RUN, \tframe, tls
-.endm
-
-# NOBODY_INSIDE: the vmspace can be destroyed.  It is made anew.
-.macro NOBODY_INSIDE
-    SYSCALL SYS_vmspace_destroy, SPACE
-    OK
-    VMSPACE
-.endm
-
-.macro VMSPACE
-    SYSCALL SYS_vmspace_create, SPACE
-    OK
-    SYSCALL7 SYS_vmspace_mmap, SPACE, CODE, IMG_SIZE, RWX, PLAIN_MAP, r12, 0
-    OK
 .endm
 
     IMAGE

@@ -1,25 +1,7 @@
 # Code that crosses the end of a page, behind which there is nothing.
 
 .include "../conform.inc"
-
-FIRST = 0x34000                         # two pages that follow each other, as a case makes them
-NEXT = FIRST + PAGE_SIZE
-A_PAGE = IMG_DATA + 2*PAGE_SIZE
-B_PAGE = IMG_DATA + 4*PAGE_SIZE         # not behind it in the image
-
-# PAGES first, next: the entries of the two, and nothing cached.
-.macro PAGES first, next
-    TABLES
-    MAP_PAGE FIRST, \first
-    MAP_PAGE NEXT, \next
-    INVALIDATE
-.endm
-
-# FAULTS err, addr, at: at the instruction that lies there.
-.macro FAULTS err, addr, at=CODE
-    EXPECT T_PAGEFLT, \at, \err, \addr
-    RUN
-.endm
+.include "two_pages.inc"
 
     TABLED_SPACE
 
