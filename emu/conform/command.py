@@ -2,9 +2,9 @@
 
 import os
 import sys
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, NoReturn, TypeVar
 
 import click
 
@@ -14,6 +14,8 @@ from emu.messages import fail
 if TYPE_CHECKING:
     from emu.conform.runner import Check
     from emu.conform.suite import Built
+
+T = TypeVar("T")
 
 
 @click.command(short_help="Check the facility against its specification.")
@@ -103,9 +105,10 @@ def _build(pattern: str | None, versions: Collection[str], jobs: int) -> "Sequen
 
     wanted = [program for program in programs() if may_be_selected(pattern, program)]
     try:
+        total = len(wanted) * len(versions)
         builts = [
             built
-            for built in build_all(wanted, versions, jobs)
+            for built in _counted("assembling", build_all(wanted, versions, jobs), total)
             if any(selected(pattern, built.program, case) for case in built.cases)
         ]
     except AsmError as error:
@@ -113,6 +116,16 @@ def _build(pattern: str | None, versions: Collection[str], jobs: int) -> "Sequen
     if not builts:
         fail(f"no case is meant by {pattern!r}; vkemu conform --list shows them")
     return builts
+
+
+def _counted(what: str, things: "Iterable[T]", total: int) -> "Iterator[T]":
+    """Yield `things`, and show on a terminal how many of all there have been."""
+    from rich.console import Console
+    from rich.progress import Progress
+
+    terminal = Console(stderr=True)
+    with Progress(console=terminal, transient=True, disable=not terminal.is_terminal) as progress:
+        yield from progress.track(things, total, description=what)
 
 
 def _list(builts: "Sequence[Built]", pattern: str | None) -> None:
@@ -172,19 +185,14 @@ def _show(
 ) -> int:
     """Show the results as they come, and all in all.  Return the exit status."""
     from rich.console import Console
-    from rich.progress import Progress
 
     from emu.conform.runner import selected
     from emu.conform.show import failure, matrix, write_junit
 
     console = Console(highlight=False)
     checks: list[Check] = []
-    terminal = Console(stderr=True)
-    with Progress(console=terminal, transient=True, disable=not terminal.is_terminal) as progress:
-        task = progress.add_task("conform", total=len(builts))
-        for run in runs:
-            progress.advance(task)
-            checks += [check for check in run if selected(pattern, check.built.program, check.case)]
+    for run in _counted("running", runs, len(builts)):
+        checks += [check for check in run if selected(pattern, check.built.program, check.case)]
     checks.sort(key=lambda check: (check.built.program, check.built.abi))
     failed = [check for check in checks if not check.passed]
     for check in failed:
