@@ -9,15 +9,10 @@ from functools import cache, lru_cache
 from io import BytesIO
 from typing import Any, NamedTuple
 
-from emu.abi.x86 import is_canonical
+from emu.abi.x86 import U32_MASK, U64_MASK, is_canonical
 
 LONGEST_INSTRUCTION = 15
 UNDECODABLE = "(bad)"
-
-_ADDRESS_REGISTERS = {
-    *("rax", "rbx", "rcx", "rdx", "rsi", "rdi", "rbp", "rsp"),
-    *("r8", "r9", "r10", "r11", "r12", "r13", "r14", "r15", "rip"),
-}
 
 _READ_MODIFY_WRITE = """
     ADC ADD AND BTC BTR BTS CMPXCHG CMPXCHG8B CMPXCHG16B DEC INC NEG NOT OR RCL RCR ROL ROR SAL SAR
@@ -39,17 +34,13 @@ class Line:
     text: str
 
 
-@dataclass(frozen=True, slots=True)
-class MemoryOperand:
-    """Where an operand in memory begins: the sum of registers, each times a factor, and `offset`.
+class Access(NamedTuple):
+    """An operand in memory.  `at` does not count the base of `segment`: "fs", "gs" or empty."""
 
-    `segment` is "fs", "gs" or empty; RIP counts from the instruction's end.
-    """
-
+    at: int
     size: int
     segment: str
-    registers: tuple[tuple[str, int], ...]
-    offset: int
+    on_stack: bool  # reached through SS
 
 
 def instruction_text(code: bytes, address: int) -> str:
@@ -83,27 +74,38 @@ def faults_on_stack(code: bytes, address: int, register: Callable[[str], int]) -
     through SS: by RSP or RBP as a base, without FS or GS, or as the top of the stack.
     """
     for instruction in _detailed().decoder.disasm(code[:LONGEST_INSTRUCTION], address, count=1):
-        name = instruction.mnemonic.removeprefix("lock ")
+        name = _name(instruction)
         if name in _PRIVILEGED:
             return False
         if name in ("enter", "leave"):
             return True
-        accesses = list(_operands(instruction, name, register))
+        accesses = list(_accesses(instruction, name, register))
         if name in _STACK_BYTES:
             rsp = register("rsp")
             size = _STACK_BYTES[name]
             if name in ("push", "pop") and instruction.prefix[2] == _DATA16:
                 size = 2
             if name in _PUSHES:
-                accesses.append((True, rsp - size, size))
+                accesses.append(Access(rsp - size, size, "", True))
             else:
-                accesses.insert(0, (True, rsp, size))
-        for on_stack, at, size in accesses:
+                accesses.insert(0, Access(rsp, size, "", True))
+        for at, size, _, on_stack in accesses:
             if name == "cmpxchg16b" and at % 16:
                 return False  # that is looked at first
             if not (is_canonical(at) and is_canonical(at + size - 1)):
                 return on_stack
     return False
+
+
+def memory_access(code: bytes, address: int, register: Callable[[str], int]) -> Access | None:
+    """Return the operand in memory of the instruction at the start of `code`, if it has one."""
+    for instruction in _detailed().decoder.disasm(code[:LONGEST_INSTRUCTION], address, count=1):
+        return next(_accesses(instruction, _name(instruction), register), None)
+    return None
+
+
+def _name(instruction: Any) -> str:
+    return str(instruction.mnemonic.removeprefix("lock "))
 
 
 _PRIVILEGED = frozenset(["lgdt", "lidt", "lldt", "ltr", "lmsw", "invlpg", "invpcid"])
@@ -118,36 +120,36 @@ _STACK_BYTES = dict.fromkeys(["push", "pushfq", "call", "pop", "popfq", "ret"], 
     "iretq": 40,
 }
 _BIT_TESTS = frozenset(["bt", "bts", "btr", "btc"])
-_NO_INDEX = "riz"
+_NO_INDEX = ("riz", "eiz")
+_INSTRUCTION_POINTERS = ("rip", "eip")
 _DATA16 = 0x66
-_FS_GS = b"\x64\x65"
+_FS_GS = {0x64: "fs", 0x65: "gs"}
 _LEGACY_PREFIXES = b"\x26\x2e\x36\x3e\x64\x65\x66\x67\xf0\xf2\xf3"
 _BASES_ON_STACK = frozenset(["rsp", "rbp", "esp", "ebp"])
 
 
-def _operands(
-    instruction: Any, name: str, register: Callable[[str], int]
-) -> Iterator[tuple[bool, int, int]]:
-    """Yield whether SS is used, the address and the size of each operand in memory."""
+def _accesses(instruction: Any, name: str, register: Callable[[str], int]) -> Iterator[Access]:
     for operand in instruction.operands:
         if operand.type != _detailed().memory_operand:
             continue
         memory = operand.mem
-        if instruction.addr_size != 8:  # 32 bits are always canonical
-            continue
         base = instruction.reg_name(memory.base) if memory.base else ""
         at: int = memory.disp
-        if base:
-            at += instruction.address + instruction.size if base == "rip" else register(base)
+        if base in _INSTRUCTION_POINTERS:
+            at += instruction.address + instruction.size
+        elif base:
+            at += register(_whole(base))
         if memory.index:
             index = instruction.reg_name(memory.index)
-            at += register(index) * memory.scale if index != _NO_INDEX else 0
+            at += register(_whole(index)) * memory.scale if index not in _NO_INDEX else 0
         if name == "pop" and base == "rsp":
             at += 8  # it is used after it was popped
         if name in _BIT_TESTS:
             at += _bit_offset(instruction, operand.size, register)
-        overridden = any(byte in _FS_GS for byte in _prefixes(instruction.bytes))
-        yield base in _BASES_ON_STACK and not overridden, at, operand.size
+        at &= U64_MASK if instruction.addr_size == 8 else U32_MASK
+        segments = [_FS_GS[byte] for byte in _prefixes(instruction.bytes) if byte in _FS_GS]
+        segment = segments[-1] if segments else ""
+        yield Access(at, operand.size, segment, base in _BASES_ON_STACK and not segment)
 
 
 def _bit_offset(instruction: Any, size: int, register: Callable[[str], int]) -> int:
@@ -172,31 +174,6 @@ def _prefixes(code: bytes) -> Iterator[int]:
         if byte not in _LEGACY_PREFIXES:
             return
         yield byte
-
-
-@lru_cache(maxsize=4096)
-def memory_operand(code: bytes) -> MemoryOperand | None:
-    """Return the memory operand of the instruction at the start of `code`.
-
-    None if it has none, or has one that is not addressed with 64-bit registers.
-    """
-    detailed = _detailed()
-    for instruction in detailed.decoder.disasm(code[:LONGEST_INSTRUCTION], 0, count=1):
-        for operand in instruction.operands:
-            if operand.type != detailed.memory_operand:
-                continue
-            parts = ((operand.mem.base, 1), (operand.mem.index, operand.mem.scale))
-            registers = tuple((instruction.reg_name(at), scale) for at, scale in parts if at)
-            segment = operand.mem.segment
-            if any(name not in _ADDRESS_REGISTERS for name, _ in registers):
-                return None
-            offset = operand.mem.disp
-            if ("rip", 1) in registers:
-                offset += instruction.size
-            name = instruction.reg_name(segment) if segment else ""
-            name = name if name in ("fs", "gs") else ""
-            return MemoryOperand(operand.size, name, registers, offset)
-    return None
 
 
 def code_of(program: bytes, load_addr: int) -> Iterator[tuple[int, bytes]]:

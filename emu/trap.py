@@ -11,7 +11,7 @@ from emu.abi.signal import BusCode, FpeCode, IllCode, SegvCode, Signal, TrapCode
 from emu.abi.vkernel import Trap
 from emu.abi.x86 import PAGE_MASK, PAGE_SIZE, U64_MASK, Pgex, Pte, Rflags
 from emu.cpu.engine import Exit
-from emu.disasm import instruction_text, memory_operand, writes_its_memory_operand
+from emu.disasm import instruction_text, memory_access, writes_its_memory_operand
 from emu.kern import vkernel
 from emu.kern.proc import Lwp
 from emu.kern.sched import LwpState
@@ -178,12 +178,10 @@ def _first_to_write(lwp: Lwp, va: int) -> int:
     if va & PAGE_MASK:
         return va
     frame = lwp.frame
-    operand = memory_operand(_code(lwp))
+    operand = memory_access(_code(lwp), frame.rip, lambda name: int(getattr(frame, name)))
     if operand is None:
         return va
-    start: int = operand.offset + sum(
-        getattr(frame, name) * scale for name, scale in operand.registers
-    )
+    start = operand.at
     if operand.segment:
         start += lwp.bases.fs_base if operand.segment == "fs" else lwp.bases.gs_base
     start &= U64_MASK

@@ -2,12 +2,12 @@ import pytest
 
 from emu.asm import assemble_text
 from emu.disasm import (
+    Access,
     Line,
-    MemoryOperand,
     disassemble,
     faults_on_stack,
     instruction_text,
-    memory_operand,
+    memory_access,
     writes_its_memory_operand,
 )
 
@@ -219,26 +219,38 @@ def test_what_is_no_instruction_uses_no_stack(code):
     assert not on_stack(code, {"rsp": RAX})
 
 
+REGISTERS = {
+    "rax": 0x100000100,
+    "rbx": 0x2000,
+    "rcx": -65 % (1 << 64),
+    "rsp": 0x5000,
+    "r9": 0x10,
+    "r12": 3,
+}
+
+
 @pytest.mark.parametrize(
-    "instruction, operand",
+    "instruction, access",
     [
-        ("add qword ptr [rbx], rax", MemoryOperand(8, "", (("rbx", 1),), 0)),
-        ("inc byte ptr [rsp - 4]", MemoryOperand(1, "", (("rsp", 1),), -4)),
-        ("xchg [r9 + r12*8 + 16], ecx", MemoryOperand(4, "", (("r9", 1), ("r12", 8)), 16)),
-        ("not word ptr [rcx*4 + 0x1000]", MemoryOperand(2, "", (("rcx", 4),), 0x1000)),
-        ("inc qword ptr fs:[rax]", MemoryOperand(8, "fs", (("rax", 1),), 0)),
-        ("inc qword ptr [rip + 0x100]", MemoryOperand(8, "", (("rip", 1),), 0x107)),
-        ("inc qword ptr [eax]", None),
+        ("add qword ptr [rbx], rax", Access(0x2000, 8, "", False)),
+        ("inc byte ptr [rsp - 4]", Access(0x4FFC, 1, "", True)),
+        ("xchg [r9 + r12*8 + 16], ecx", Access(0x38, 4, "", False)),
+        ("not word ptr [r9*4 + 0x1000]", Access(0x1040, 2, "", False)),
+        ("inc qword ptr fs:[rsp]", Access(0x5000, 8, "fs", False)),
+        ("inc qword ptr [rip + 0x100]", Access(0x400107, 8, "", False)),
+        ("inc qword ptr [eax]", Access(0x100, 8, "", False)),
+        ("btr qword ptr [rbx], rcx", Access(0x1FF0, 8, "", False)),
+        ("lock bts dword ptr [rbx], ecx", Access(0x1FF4, 4, "", False)),
         ("inc rax", None),
     ],
 )
-def test_an_operand_in_memory_is_where_its_registers_say(instruction, operand):
+def test_an_access_is_where_the_registers_say(instruction, access):
     (code,) = encode_all([instruction])
-    assert memory_operand(code) == operand
+    assert memory_access(code, 0x400000, REGISTERS.__getitem__) == access
 
 
-def test_bytes_that_are_no_instruction_have_no_operand():
-    assert memory_operand(b"\x06") is None
+def test_bytes_that_are_no_instruction_access_nothing():
+    assert memory_access(b"\x06", 0, REGISTERS.__getitem__) is None
 
 
 @pytest.mark.parametrize(

@@ -89,8 +89,18 @@ _STACK_FAULT = 0x40
 
 
 _HORIZONTAL = {f"sse 6380{digit}" for digit in "123567"}
-# PUNPCKL on MMX registers, ROUNDSS, ROUNDSD, CVTDQ2PD, CVTPS2PD
-_READ_TOO_MUCH = {"sse -60", "sse -61", "sse -62", "sse 63a0a", "sse 63a0b", "sse 3e6", "sse -5a"}
+# PUNPCKL on MMX registers, ROUNDSS, ROUNDSD, CVTDQ2PD, CVTPS2PD, CVTPS2PI, CVTTPS2PI
+_READ_TOO_MUCH = {
+    "sse -2c",
+    "sse -2d",
+    "sse -60",
+    "sse -61",
+    "sse -62",
+    "sse 63a0a",
+    "sse 63a0b",
+    "sse 3e6",
+    "sse -5a",
+}
 
 
 def _fsw(outcome: Outcome) -> int:

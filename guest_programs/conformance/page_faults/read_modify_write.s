@@ -171,6 +171,19 @@ CASE first_of_two_pages, "12.3 12.5 7.5.3", "A read-modify-write across pages fa
     RUN
     ENTRY LOWER, A_PAGE + PTE_R + VPTE_A
 
+CASE first_of_two_pages_of_bits, "12.3 12.5 7.5.3", "A bit that is cleared far from its operand faults where it lies"
+    TABLES
+    MAP_PAGE LOWER, A_PAGE + PTE_R
+    INVALIDATE
+    GUEST "mov eax, [r8]; btr [rdx], rcx"
+    GIVE R8, ACROSS
+    GIVE RDX, ACROSS - 8
+    GIVE RCX, 64
+    ANY RAX
+    EXPECT T_PAGEFLT, CODE + 3, PGEX_U + PGEX_W + PGEX_P, ACROSS
+    RUN
+    ENTRY LOWER, A_PAGE + PTE_R + VPTE_A
+
 CASE second_of_two_pages, "12.3 12.5 6.13.11", "A read-modify-write across pages faults at the second, if the first permits it"
     TABLES
     MAP_PAGE LOWER, A_PAGE + PTE_RW
