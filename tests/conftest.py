@@ -183,14 +183,6 @@ def phys() -> PhysicalMemory:
     return PhysicalMemory(4 << 20)
 
 
-@pytest.fixture
-def programs() -> Path:
-    """Where the guest programs are."""
-    import guest_programs
-
-    return Path(guest_programs.__path__[0])
-
-
 def finish(result: Any) -> Any:
     """Return what a system call returns; one that may wait must not have to."""
     if not isinstance(result, Generator):

@@ -7,7 +7,6 @@ program that can be put into guest_programs/conformance.
 """
 
 import os
-import shutil
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -80,6 +79,7 @@ from emu.abi.symbols import abi_symbols
 from emu.abi.versions import VERSIONS
 from emu.asm import assemble
 from emu.kern import vkernel
+from emu.kern.file import standard_files
 from emu.kern.proc import Lwp
 from emu.vm.vmspace import Vmspace
 from syscalls.table import SYMBOLS
@@ -765,7 +765,7 @@ def test_a_failure_is_shown_as_a_program_that_does_the_same(
     abi: str,
     tmp_path: Path,
     boot: Callable[..., Booted],
-    programs: Path,
+    capfd: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     plain = ("", "")
@@ -795,18 +795,21 @@ def test_a_failure_is_shown_as_a_program_that_does_the_same(
     kernel.touch(SPACE, LOAD, 0, HOT, 0x400, 0)
     kernel.teardown()
 
-    shutil.copy(programs / "conformance/space.inc", tmp_path)
     source = tmp_path / "shown.s"
     source.write_text(kernel.program.text())
     symbols = {**abi_symbols(VERSIONS[abi]), **SYMBOLS}
     code = assemble(source, origin=LOAD_ADDRESS, symbols=symbols).code
-    booted = boot(code, abi=VERSIONS[abi])
-    assert (booted.run(), booted.told) == (0, [])
-    checks = [line for line in kernel.program.lines if line.startswith("CHECK_TRAP")]
-    assert [line.split(", ", 1)[1].split("  #")[0] for line in checks] == [
-        "T_PAGEFLT, PGEX_U + PGEX_W + PGEX_P, 0x80000400",
-        "T_PAGEFLT, PGEX_U + PGEX_W, 0x80001400",
-        "T_PAGEFLT, PGEX_U + PGEX_W, 0x80000ffc",
+    program = boot(code, abi=VERSIONS[abi], files=standard_files())
+    assert (program.run(), program.told) == (0, [])
+    assert "\nok 1 - found " in capfd.readouterr().out
+    checks = [line for line in kernel.program.lines if line.startswith("FAULTED")]
+    assert [line.removeprefix("FAULTED ").split("  #")[0] for line in checks] == [
+        "PGEX_U + PGEX_W + PGEX_P, 0x80000400",
+        "PGEX_U + PGEX_W, 0x80001400",
+        "PGEX_U + PGEX_W, 0x80000ffc",
     ]
     monkeypatch.setattr(vkernel, "leave", always_absent)
-    assert boot(code, abi=VERSIONS[abi]).run() == int(checks[0].split()[1].rstrip(","))
+    assert boot(code, abi=VERSIONS[abi], files=standard_files()).run() == 1
+    failed = capfd.readouterr().out
+    assert "\nnot ok 1 - found " in failed
+    assert "expected: 0x0000000000000007\n  actual: 0x0000000000000006\n" in failed
