@@ -380,3 +380,23 @@ def test_lengths_that_the_engine_cannot_take_are_as_they_were_afterwards(guest, 
     assert (guest.frame.rip, guest.frame.rax, guest.frame.rdx) == (
         CODE, lengths["rax"], lengths["rdx"],
     )  # fmt: skip
+
+
+def test_flags_of_an_earlier_run_do_not_come_back(guest):
+    """An instruction with a hook is not fetched the next time, and has other flags then."""
+    guest.put(asm("stmxcsr [rsi]; syscall"), CODE)
+    for rflags in (0x202, 0x202):
+        guest.frame.rip, guest.frame.rsi, guest.frame.rflags = CODE, DATA, rflags
+        guest.engine.load()
+        assert guest.engine.run(guest.root) is Exit.SYSCALL
+    slot = guest.slot(CODE)
+    entry = guest.phys.read_u64(slot)
+    guest.phys.words[slot >> 3] = 0
+    guest.phys.stale.translations()
+    guest.phys.stale.code_changed()
+    guest.frame.rip, guest.frame.rflags = CODE, 0x297
+    guest.engine.load()
+    assert guest.engine.run(guest.root) is Exit.PAGE_FAULT
+    guest.engine.store()
+    assert guest.frame.rflags & 0x8D5 == 0x95
+    guest.phys.words[slot >> 3] = entry

@@ -100,6 +100,7 @@ _T_OR_VM = int(Rflags.T | Rflags.VM)
 _FAST_SYSCALL = int(Trap.FAST_SYSCALL)
 _PAGEFLT = int(Trap.PAGEFLT)
 _USER = int(Pgex.U)
+_FETCH = int(Pgex.I)
 _PF = int(Vector.PF)
 _DF = int(Vector.DF)
 _GP = int(Vector.GP)
@@ -220,6 +221,7 @@ class UnicornEngine:
         if words[KICK]:
             return self._kicked_before_start()
         self._partial = False
+        self._reached = None  # of an earlier run
         started = 0
         while True:
             start = self._start_count() if self._armed else 0
@@ -290,7 +292,8 @@ class UnicornEngine:
         if self._refused:
             return self._hook_exception()
         code, is_int = self._take_exception()
-        if self._reached is not None and vector != Vector.DB:  # a step has done its work
+        if self._reached is not None and vector != Vector.DB and not code & _FETCH:
+            # Not for a step, which has done its work, nor for what could not even be fetched.
             self._repair_flags()
         if error == ERR_INSN_INVALID:
             return self._invalid_instruction(is_int)

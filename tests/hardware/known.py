@@ -279,7 +279,7 @@ KNOWN = (
         lambda step: (
             step.kind in _READ_TOO_MUCH
             and step.emulated.vector in _FAULTS
-            and step.native.vector != step.emulated.vector
+            and (step.native.vector, step.native.rip) != (step.emulated.vector, step.emulated.rip)
         ),
     ),
     Known(
