@@ -497,8 +497,8 @@ class Model:
                 here = space.access(rip, EXEC)
                 at = rip % PAGE
                 instruction = KNOWN.get(word(here.page, at)) if at % 8 == 0 else None
-                if instruction is None:
-                    raise Unpredictable
+                if instruction is None or (instruction is PUSH and id is None):
+                    raise Unpredictable  # natively the stack is where signals go
                 if instruction is not JUMP:
                     break
                 rip = rsi
