@@ -17,7 +17,7 @@ from emu.kern.proc import Lwp
 from emu.kern.sched import LwpState
 from emu.kern.sendsig import fp_trap, trapsignal
 from emu.kern.signal import lwpsignal
-from emu.vm.vm_object import KernReturn, VmFaultError
+from emu.vm.vm_object import KernReturn
 from syscalls import table
 
 _PRESENT = int(Pgex.P)
@@ -30,7 +30,7 @@ _EXEC = int(Prot.EXEC)
 _READ_WRITE = _READ | _WRITE
 _TRACE = int(Rflags.T)
 _NO_TRACE = U64_MASK & ~_TRACE
-_PAGEFLT = int(Trap.PAGEFLT)
+_SUCCESS = KernReturn.SUCCESS
 _LONGEST_INSTRUCTION = 15
 _LAST_USER_BYTE = 0x7FFF_FFFF_FFFF
 
@@ -135,13 +135,13 @@ def _page_fault(lwp: Lwp) -> None:
                 access = _WRITE
                 va = _first_to_write(lwp, va)
     result = _resolve(lwp, va, access)
-    if result is not None and not complete:
+    if result is not _SUCCESS and not complete:
         lwp.cpu.store()
         if access == _READ and hardware_says_write(lwp):
             first = _first_to_write(lwp, va)
             if first != va:
                 result = _resolve(lwp, first, _WRITE)
-    if result is None:
+    if result is _SUCCESS:
         return
     if err & _FETCH and (va ^ frame.rip) > PAGE_MASK and not frame.rflags & _TRACE:
         earlier = _catch_up(lwp)
@@ -151,21 +151,21 @@ def _page_fault(lwp: Lwp) -> None:
     _unresolved(lwp, result)
 
 
-def _resolve(lwp: Lwp, va: int, access: int) -> KernReturn | None:
-    """Have the page at `va` entered; return why that cannot be.
+def _resolve(lwp: Lwp, va: int, access: int) -> KernReturn:
+    """Have the page at `va` entered; return what became of it.
 
-    Nobody is told, nor if there is no memory: that is the end of the process.
+    Without memory, which is the end of the process, there is nothing more to do either.
     """
     try:
-        lwp.vmspace.fault(va, access)
-        lwp.proc.usage.minor_faults += 1
-    except VmFaultError as fault:
-        return fault.result
+        result = lwp.vmspace.fault(va, access)
     except KernelError as error:
         what = "disk" if error.errno is Errno.ENOSPC else "memory"
         lwp.fault = (Signal.KILL, 0, f"in {_where(lwp)}: out of {what} for the page at {va:#x}")
         lwpsignal(lwp.proc, lwp, Signal.KILL)
-    return None
+        return _SUCCESS
+    if result is _SUCCESS:
+        lwp.proc.usage.minor_faults += 1
+    return result
 
 
 def _first_to_write(lwp: Lwp, va: int) -> int:

@@ -10,7 +10,7 @@ class Prot(IntFlag):
     EXEC = 0x4
 
 
-PROT_ALL = Prot.READ | Prot.WRITE | Prot.EXEC
+PROT_ALL = int(Prot.READ | Prot.WRITE | Prot.EXEC)  # an integer, as rights are in every fault
 
 
 class Map(IntFlag):

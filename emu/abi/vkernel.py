@@ -44,7 +44,7 @@ VPTE_LEVEL_BITS = 9
 VPTE_INDEX_BITS = 36  # four levels
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class VpteFormat:
     """Which bit of a virtual page-table entry means what.
 

@@ -97,6 +97,10 @@ class PhysicalMemory:
         if sys.platform != "win32":
             flags["flags"] = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | _NORESERVE
         self._host = mmap.mmap(-1, size, **flags)
+        if hasattr(mmap, "MADV_HUGEPAGE"):
+            # Frames are touched one after the other: a fault of the host's for each would cost
+            # more than everything else that a fault of the guest's does.
+            self._host.madvise(mmap.MADV_HUGEPAGE)
         self.address = _addressof(c_char.from_buffer(self._host))
         self.bytes = memoryview(self._host)
         self.words = self.bytes.cast("Q")

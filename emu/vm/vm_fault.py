@@ -1,12 +1,14 @@
 """Resolving page faults, through the virtual page table where there is one (sys/vm/vm_fault.c)."""
 
+from functools import cache
+
 from emu.abi.mman import Prot
 from emu.abi.versions import AbiVersion
 from emu.abi.vkernel import VPTE_FRAME, VPTE_INDEX_BITS, VPTE_LEVEL_BITS, VpteFormat
 from emu.abi.x86 import PAGE_SHIFT, PTES_PER_PAGE, U64_MASK, Pte
 from emu.vm.phys import PhysicalMemory
 from emu.vm.pmap import Pmap
-from emu.vm.vm_map import VmMap, VmMapEntry
+from emu.vm.vm_map import VmMapEntry
 from emu.vm.vm_object import KernReturn, VmFaultError
 
 _READ = int(Prot.READ)
@@ -18,33 +20,42 @@ _DIRTY = int(Pte.D)
 _EXEC_OK = int(Pte.EXEC_OK)
 _NX = int(Pte.NX)
 _SLOT_MASK = PTES_PER_PAGE - 1
+_SUCCESS = KernReturn.SUCCESS
+_FAILURE = KernReturn.FAILURE
+_PROTECTION_FAILURE = KernReturn.PROTECTION_FAILURE
 
 
 def vm_fault(
-    phys: PhysicalMemory, abi: AbiVersion, vm_map: VmMap, pmap: Pmap, va: int, access: int
-) -> None:
-    """Enter the page behind `va` into `pmap` for `access`, exactly one of READ, WRITE and EXEC.
+    phys: PhysicalMemory, abi: AbiVersion, entry: VmMapEntry, pmap: Pmap, va: int, access: int
+) -> KernReturn:
+    """Enter the page behind `va`, which `entry` maps, into `pmap`.
 
-    Raise VmFaultError if the map or the virtual page table refuses, KernelError(ENOMEM) if there
-    is no memory.  Accessed and modified bits that the walk set before it failed stay set.
+    `access` is exactly one of READ, WRITE and EXEC.  Return FAILURE or PROTECTION_FAILURE if the
+    map or the virtual page table refuses it: accessed and modified bits that the walk has set by
+    then stay set.  Raise KernelError(ENOMEM) if there is no memory.
     """
     # Where nothing denies execution, a fetch is a read that happens to need the NX bit cleared.
     kind = access if access != _EXEC or abi.execute_checked else _READ
-    entry = vm_map.lookup(va)
-    if entry is None:
-        raise VmFaultError(KernReturn.FAILURE)
-    if not entry.prot & kind:
-        raise VmFaultError(KernReturn.PROTECTION_FAILURE)
-    if entry.vpagetable:
-        index, rights = _walk(phys, abi, entry, va, kind)
-        # Taken as for a write, so that a private page is copied before anyone sees the original:
-        # one object page may be mapped at many addresses here.
-        pa, _ = entry.object.page(index, True)
-        rights &= entry.prot
-    else:
-        index = ((va - entry.start + entry.offset) & U64_MASK) >> PAGE_SHIFT
-        pa, writable = entry.object.page(index, kind == _WRITE)
-        rights = entry.prot if writable else entry.prot & ~_WRITE
+    rights = entry.prot
+    if not rights & kind:
+        return _PROTECTION_FAILURE
+    try:
+        if entry.vpagetable:
+            found = _walk(abi, entry, va, kind)
+            if found is None:
+                return _FAILURE
+            index, permitted = found
+            # Taken as for a write, so that a private page is copied before anyone sees the
+            # original: one object page may be mapped at many addresses here.
+            pa, _ = entry.object.page(index, True)
+            rights &= permitted
+        else:
+            index = ((va - entry.start + entry.offset) & U64_MASK) >> PAGE_SHIFT
+            pa, writable = entry.object.page(index, kind == _WRITE)
+            if not writable:
+                rights &= ~_WRITE
+    except VmFaultError as error:
+        return error.result
     pte = pa | _ENTERED
     if rights & _WRITE:
         pte |= _WRITABLE
@@ -56,15 +67,15 @@ def vm_fault(
             pte &= ~_NX
             phys.executable(pa)
     pmap.enter(va, pte)
+    return _SUCCESS
 
 
-def _walk(
-    phys: PhysicalMemory, abi: AbiVersion, entry: VmMapEntry, va: int, kind: int
-) -> tuple[int, int]:
+def _walk(abi: AbiVersion, entry: VmMapEntry, va: int, kind: int) -> tuple[int, int] | None:
     """Translate `va` through the page table that the vkernel keeps in the entry's object.
 
-    Return the page it stands for and what may be done with it.  A page whose vpte lacks M is
-    never writable yet: its first write must fault, so that M can be set for the vkernel to see.
+    Return the page it stands for and what may be done with it, or None if it is refused.  A page
+    whose vpte lacks M is never writable yet: its first write must fault, so that M can be set for
+    the vkernel to see.
     """
     vpte_format = abi.vpte
     index = (va - entry.start + entry.offset) >> PAGE_SHIFT  # the low 36 bits count
@@ -72,21 +83,22 @@ def _walk(
     vpte = entry.root
     executable = True
     must, judged, marks = _rules(vpte_format, kind)
+    table = entry.object.table
     while True:
         if vpte & judged != must:
-            raise VmFaultError(KernReturn.FAILURE)
+            return None
         if vpte & vpte_format.no_execute:
             executable = False
         if vpte & vpte_format.terminal or not bits:
             break
         bits -= VPTE_LEVEL_BITS
-        table, _ = entry.object.page((vpte & VPTE_FRAME) >> PAGE_SHIFT, True)
-        slot = table + 8 * (index >> bits & _SLOT_MASK)
-        vpte = phys.read_u64(slot)  # checked as it is before the marks
+        words, at = table((vpte & VPTE_FRAME) >> PAGE_SHIFT)
+        at += index >> bits & _SLOT_MASK
+        vpte = words[at]  # checked as it is before the marks
         # An entry that refuses is left untouched; those above it keep their marks.  Only NX, as
         # in the original, is looked at after the marks.
         if vpte & must == must and vpte & marks != marks:
-            phys.write_u64(slot, vpte | marks)
+            words[at] = vpte | marks
     rights = _READ | _EXEC if executable else _READ
     dirty = vpte_format.write | vpte_format.modified
     if kind == _WRITE or (abi.read_keeps_write and vpte & dirty == dirty):
@@ -94,6 +106,7 @@ def _walk(
     return ((vpte & VPTE_FRAME) >> PAGE_SHIFT) + (index & (1 << bits) - 1), rights
 
 
+@cache
 def _rules(vpte_format: VpteFormat, kind: int) -> tuple[int, int, int]:
     """Return what an entry must be for an access of `kind`, in which bits, and what it then gets.
 

@@ -42,6 +42,10 @@ class VmMapEntry:
     nosync: bool = False
     nocore: bool = False
 
+    def __post_init__(self) -> None:
+        # Every fault calculates with them, and the operators of an IntFlag are slow.
+        self.prot, self.max_prot = int(self.prot), int(self.max_prot)
+
 
 class EntryCount:
     """How many entries several maps have.  They cost the host memory that is no frame."""

@@ -17,14 +17,15 @@ ANONYMOUS_PAGES = 0x7FFF_FFFF
 
 
 class KernReturn(Enum):
-    """Why a fault cannot be resolved (KERN_* in the original)."""
+    """What became of a fault (KERN_* in the original)."""
 
+    SUCCESS = "the page is entered"
     FAILURE = "no mapping, or the virtual page table refuses"
     PROTECTION_FAILURE = "the mapping refuses, or the page lies past the end of the object"
 
 
 class VmFaultError(Exception):
-    """A page cannot be had; the caller makes it EFAULT, a signal or a reflected trap."""
+    """A page cannot be had from its object."""
 
     def __init__(self, result: KernReturn) -> None:
         super().__init__(result.value)
@@ -38,6 +39,13 @@ class VmObject(Protocol):
         """Return the physical page at `index`, and whether it may be mapped writable.
 
         Raise VmFaultError(PROTECTION_FAILURE) past the end, KernelError(ENOMEM) without memory.
+        """
+        ...
+
+    def table(self, index: int) -> tuple[memoryview, int]:
+        """Return the page at `index`, writable, as 64-bit words, and the place of the first.
+
+        Raises what page() raises.
         """
         ...
 
@@ -107,6 +115,10 @@ class AnonymousObject:
             return source, False
         self.pages[index] = pa
         return pa, True
+
+    def table(self, index: int) -> tuple[memoryview, int]:
+        pa, _ = self.page(index, True)
+        return self._phys.words, pa >> 3
 
     def _page_below(self, index: int) -> int | None:
         """Return the page at `index` of the first object below that has it."""
@@ -228,6 +240,11 @@ class FileObject:
         if index << PAGE_SHIFT >= self.length:
             raise VmFaultError(KernReturn.PROTECTION_FAILURE)
         return self.region.base + (index << PAGE_SHIFT), True
+
+    def table(self, index: int) -> tuple[memoryview, int]:
+        if index << PAGE_SHIFT >= self.length:
+            raise VmFaultError(KernReturn.PROTECTION_FAILURE)
+        return self.region.words, index << PAGE_SHIFT >> 3
 
     def resident(self, first: int, last: int) -> Iterable[int]:
         return range(first, min(last, round_page(self.length) >> PAGE_SHIFT))

@@ -24,7 +24,7 @@ from emu.vm.phys import PhysicalMemory
 from emu.vm.pmap import Pmap, View
 from emu.vm.vm_fault import vm_fault
 from emu.vm.vm_map import EntryCount, VmMap, VmMapEntry
-from emu.vm.vm_object import AnonymousObject, KernReturn, VmFaultError, VmObject
+from emu.vm.vm_object import AnonymousObject, KernReturn, VmObject
 
 STACK_STEP = 128 << 10
 """A stack is mapped, and grows, in steps of this many bytes (sgrowsiz)."""
@@ -141,13 +141,16 @@ class Vmspace:
 
     # Faults
 
-    def fault(self, va: int, access: int) -> None:
-        """Resolve an access to `va`.  Raises what vm_fault raises."""
-        if va >= self.user_max:
-            raise VmFaultError(KernReturn.FAILURE)
-        if self._grows and self.map.lookup(va) is None:
-            self._grow_stack(va)
-        vm_fault(self._phys, self._abi, self.map, self.pmap, va, access)
+    def fault(self, va: int, access: int) -> KernReturn:
+        """Resolve an access to `va`.  Returns and raises what vm_fault() does."""
+        entry = self.map.lookup(va)
+        if entry is None:
+            if self._grows and va < self.user_max:
+                self._grow_stack(va)
+                entry = self.map.lookup(va)
+            if entry is None:
+                return KernReturn.FAILURE
+        return vm_fault(self._phys, self._abi, entry, self.pmap, va, access)
 
     def _grow_stack(self, va: int) -> None:
         """Extend the stack above `va` down to it, if there is one (vm_map_growstack)."""
@@ -274,10 +277,9 @@ class Vmspace:
         wanted = _WRITABLE if write else _VALID
         pte = self.pmap.lookup(va)
         if pte & wanted != wanted:
-            try:
-                self.fault(va, _WRITE if write else _READ)
-            except VmFaultError as fault:
-                raise KernelError(Errno.EFAULT, f"{va:#x}: {fault}") from None
+            result = self.fault(va, _WRITE if write else _READ)
+            if result is not KernReturn.SUCCESS:
+                raise KernelError(Errno.EFAULT, f"{va:#x}: {result.value}")
             pte = self.pmap.lookup(va)
         self.pmap.mark(va, _DIRTY if write else _ACCESSED)
         pa = pte & PTE_FRAME
@@ -335,7 +337,7 @@ class Vmspace:
     def mprotect(self, addr: int, size: int, prot: int) -> None:
         """mprotect(2): EACCES, and no change, if an entry does not allow `prot` (abi 6.10)."""
         start, end = self._page_range(addr, size)
-        prot &= PROT_ALL
+        prot = int(prot & PROT_ALL)
         if any(prot & ~entry.max_prot for entry in self.map.overlapping(start, end)):
             raise KernelError(Errno.EACCES)
         for entry in self.map.clip(start, end):
