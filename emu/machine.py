@@ -101,17 +101,20 @@ class Machine:
         sched, engine, clock = self._sched, self.lwp.cpu, self.kernel.clock
         virtual = isinstance(clock, VirtualClock)
         seen = engine.blocks
+        run, interrupted = engine.run, Exit.INTERRUPTED
         while (lwp := self._next()) is not None:
             handle, due = self.handle, self._due
             while True:
-                reason = engine.run(lwp.vmspace.pmap.cr3)
-                if virtual and (blocks := engine.blocks) != seen:
-                    clock.charge_blocks(blocks - seen)
-                    seen = blocks
-                if reason is Exit.INTERRUPTED:
+                reason = run(lwp.vmspace.pmap.cr3)
+                if virtual:
+                    if (blocks := engine.blocks) != seen:
+                        clock.charge_blocks(blocks - seen)
+                        seen = blocks
+                    if reason is not interrupted:
+                        clock.charge_call()
+                if reason is interrupted:
                     self._poll_due = self._ran_long = True
                     break
-                clock.charge_call()
                 handle(lwp, reason)
                 if sched.attention:
                     break

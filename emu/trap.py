@@ -31,6 +31,8 @@ _READ_WRITE = _READ | _WRITE
 _TRACE = int(Rflags.T)
 _NO_TRACE = U64_MASK & ~_TRACE
 _SUCCESS = KernReturn.SUCCESS
+_SYSCALL = Exit.SYSCALL
+_PAGE_FAULT = Exit.PAGE_FAULT
 _LONGEST_INSTRUCTION = 15
 _LAST_USER_BYTE = 0x7FFF_FFFF_FFFF
 
@@ -57,10 +59,10 @@ SIGNALS: dict[int, tuple[Signal, int]] = {
 
 def handle(lwp: Lwp, reason: Exit) -> None:
     """Do what `reason` asks for, and leave the registers to go on with in the engine."""
-    if reason is Exit.PAGE_FAULT:
-        _page_fault(lwp)
-    elif reason is Exit.SYSCALL:
+    if reason is _SYSCALL:
         _syscall(lwp)
+    elif reason is _PAGE_FAULT:
+        _page_fault(lwp)
     elif reason is Exit.INTERRUPTED:
         lwp.proc.kernel.sched.attention = True
     elif reason is Exit.TRAP:
@@ -72,7 +74,7 @@ def handle(lwp: Lwp, reason: Exit) -> None:
                 return
         if frame.trapno in (Trap.TRCTRAP, Trap.BPTFLT):
             frame.rflags &= _NO_TRACE
-        if frame.trapno == Trap.DNA and not lwp.inside:
+        if frame.trapno == Trap.DNA and lwp.inside is None:
             fp_trap(lwp)
         else:
             _unresolved(lwp, None)
@@ -90,7 +92,7 @@ def _syscall(lwp: Lwp) -> None:
     traced = lwp.frame.rflags & _TRACE
     if traced:
         lwp.proc.kernel.sched.attention = True  # there will be a signal to look at
-    if lwp.inside:
+    if lwp.inside is not None:
         vkernel.leave(lwp)
     else:
         table.dispatch(lwp)
@@ -225,7 +227,7 @@ def _code(lwp: Lwp) -> bytes:
 
 def _unresolved(lwp: Lwp, result: KernReturn | None) -> None:
     """Reflect the trap in the frame, or post its signal.  `result` is the page fault's, if any."""
-    if lwp.inside:
+    if lwp.inside is not None:
         vkernel.leave(lwp)
         return
     signal, code = _signal_of(lwp, result)
@@ -234,9 +236,9 @@ def _unresolved(lwp: Lwp, result: KernReturn | None) -> None:
 
 def _where(lwp: Lwp) -> str:
     """Return the address space the LWP is in, for a person."""
-    if lwp.vkernel is None or lwp.vkernel.inside is None:
+    if lwp.inside is None:
         return "its own vmspace"
-    return f"vmspace {lwp.vkernel.inside.id:#x}"
+    return f"vmspace {lwp.inside.id:#x}"
 
 
 def _signal_of(lwp: Lwp, result: KernReturn | None) -> tuple[Signal, int]:

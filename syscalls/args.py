@@ -24,9 +24,8 @@ Handler = Callable[..., int | Blocking[int | None] | None]
 One that may have to wait is a generator: see emu.kern.sched.
 """
 
-
-class JustReturn(Exception):
-    """The handler has set up the frame itself (EJUSTRETURN)."""
+JUST_RETURN = -(1 << 64)
+"""What a handler returns that has set up the frame itself (EJUSTRETURN).  No result is this."""
 
 
 @dataclass(frozen=True, slots=True)

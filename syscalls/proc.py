@@ -18,7 +18,7 @@ from emu.kern.fork import divorce, fork1
 from emu.kern.pgrp import enter_group, new_session
 from emu.kern.proc import Lwp
 from emu.kern.sched import Blocking
-from syscalls.args import Int, JustReturn, Ptr, Size, Str, flags_kind
+from syscalls.args import JUST_RETURN, Int, Ptr, Size, Str, flags_kind
 from syscalls.resource import find, pack_rusage
 
 WaitArg = Annotated[int, flags_kind(Wait, "W")]
@@ -28,13 +28,13 @@ _WORD = 8
 _INT = 4
 
 
-def exit(lwp: Lwp, rval: Int) -> NoReturn:
+def exit(lwp: Lwp, rval: Int) -> int:
     """End the process.  Only the low 8 bits of `rval` reach whoever waits."""
     exit1(lwp.proc, status=rval)
-    raise JustReturn
+    return JUST_RETURN
 
 
-def extexit(lwp: Lwp, how: Int, status: Int, addr: Ptr) -> NoReturn:
+def extexit(lwp: Lwp, how: Int, status: Int, addr: Ptr) -> int:
     """End this LWP or the process; the last LWP is the process.
 
     With SETINT `status` is stored at `addr` first; if that fails, nobody exits.
@@ -50,7 +50,7 @@ def extexit(lwp: Lwp, how: Int, status: Int, addr: Ptr) -> NoReturn:
         lwp_exit(lwp)
     else:
         exit1(lwp.proc, status=status)
-    raise JustReturn
+    return JUST_RETURN
 
 
 def fork(lwp: Lwp) -> Blocking[int]:
@@ -80,7 +80,7 @@ def _fork(lwp: Lwp, flags: int) -> Blocking[int]:
     return child.pid
 
 
-def execve(lwp: Lwp, fname: Str, argv: Ptr, envv: Ptr) -> NoReturn:
+def execve(lwp: Lwp, fname: Str, argv: Ptr, envv: Ptr) -> int:
     """Replace the process's program.  argv[0] is `fname` if argv is empty; envv may be NULL.
 
     The new program starts with every register as exec_setregs() has left it, in every version,
@@ -98,7 +98,7 @@ def execve(lwp: Lwp, fname: Str, argv: Ptr, envv: Ptr) -> NoReturn:
     execute(lwp, path, args, _strings(lwp, envv, room) if envv else [])
     lwp.frame.rdx = rdx
     lwp.cpu.load()
-    raise JustReturn
+    return JUST_RETURN
 
 
 def _strings(lwp: Lwp, vector: int, room: int) -> list[bytes]:
@@ -184,7 +184,7 @@ def setsid(lwp: Lwp) -> int:
     return proc.pid
 
 
-def set_tls_area(lwp: Lwp, which: Int, info: Ptr, infosize: Size) -> NoReturn:
+def set_tls_area(lwp: Lwp, which: Int, info: Ptr, infosize: Size) -> int:
     """Set the FS (0) or GS (1) base from a struct tls_info; what `infosize` leaves out is 0.
 
     The base is taken as it is, canonical or not.  Later versions do not return fast from here: all
@@ -199,7 +199,7 @@ def set_tls_area(lwp: Lwp, which: Int, info: Ptr, infosize: Size) -> NoReturn:
     lwp.cpu.load_bases()
     lwp.succeed(0)
     lwp.cpu.load()
-    raise JustReturn
+    return JUST_RETURN
 
 
 def get_tls_area(lwp: Lwp, which: Int, info: Ptr, infosize: Size) -> None:

@@ -11,7 +11,7 @@ from emu.kern.proc import Lwp, Proc
 from emu.kern.sched import Blocking, Restart, Sleep
 from emu.kern.sigacts import ALL, UNMASKABLE, SigAction, bit
 from emu.kern.signal import forget, ksignal, lwpsignal
-from syscalls.args import Int, JustReturn, Kind, Ptr, enum_kind, signed32
+from syscalls.args import JUST_RETURN, Int, Kind, Ptr, enum_kind, signed32
 
 
 def _signal_name(value: int, peek: object) -> str:
@@ -191,10 +191,10 @@ def sigaltstack(lwp: Lwp, ss: Ptr, oss: Ptr) -> None:
         space.copyout(oss, bytes(old))
 
 
-def sigreturn(lwp: Lwp, sigcntxp: Ptr) -> NoReturn:
+def sigreturn(lwp: Lwp, sigcntxp: Ptr) -> int:
     """Go back to what a signal handler has interrupted."""
     sendsig.sigreturn(lwp, sigcntxp)
-    raise JustReturn
+    return JUST_RETURN
 
 
 def kill(lwp: Lwp, pid: Int, signum: SigArg) -> None:

@@ -10,12 +10,12 @@ from emu.abi.reboot import Rb
 from emu.abi.uuid import UUIDGEN_MAX
 from emu.kern.exit import exit1
 from emu.kern.proc import Lwp
-from syscalls.args import Int, JustReturn, Ptr, Size, flags_kind
+from syscalls.args import JUST_RETURN, Int, Ptr, Size, flags_kind
 
 RebootArg = Annotated[int, flags_kind(Rb, "RB_")]
 
 
-def reboot(lwp: Lwp, opt: RebootArg) -> NoReturn:
+def reboot(lwp: Lwp, opt: RebootArg) -> int:
     """End the run with status 0, whatever the other processes think of it.  For root."""
     proc, first = lwp.proc, lwp.proc.kernel.first
     proc.ucred.check_root("reboot")
@@ -24,7 +24,7 @@ def reboot(lwp: Lwp, opt: RebootArg) -> NoReturn:
     proc.kernel.tell(f"process {proc.pid} {what} the machine")
     exit1(proc)
     exit1(first)
-    raise JustReturn
+    return JUST_RETURN
 
 
 def uuidgen(lwp: Lwp, store: Ptr, count: Int) -> None:

@@ -38,9 +38,10 @@ from syscalls import (
     vm,
     vmspace,
 )
-from syscalls.args import Handler, JustReturn, Kind, signature
+from syscalls.args import JUST_RETURN, Handler, Kind, signature
 
 REGISTER_ARGUMENTS = 6  # rdi rsi rdx r10 r8 r9: the first six words of a trapframe
+_IRETQ = SyscallReturn.IRETQ
 INDIRECT = frozenset((0, 198))  # syscall, __syscall: the number is the first argument
 
 
@@ -51,12 +52,14 @@ class Syscall:
     """What is missing, if anything; printed by `vkemu syscalls`."""
     name: str = ""
     args: Mapping[str, Kind] = field(init=False)
+    count: int = field(init=False)
     decoders: tuple[tuple[int, Callable[[int], int]], ...] = field(init=False)
     """The arguments that are not simply the 64-bit word, by position."""
 
     def __post_init__(self) -> None:
         args = signature(self.handler)
         object.__setattr__(self, "args", args)
+        object.__setattr__(self, "count", len(args))
         object.__setattr__(self, "name", self.name or self.handler.__name__)
         decoders = [(at, kind.decode) for at, kind in enumerate(args.values()) if kind.decode]
         object.__setattr__(self, "decoders", tuple(decoders))
@@ -331,8 +334,8 @@ def dispatch(lwp: Lwp) -> None:
         call = TABLE.get(number)
         if call is None:
             nosys(lwp, number)
-        count = len(call.args)
-        words = lwp.arguments[first : min(first + count, REGISTER_ARGUMENTS)].tolist()
+        count = call.count
+        words = lwp.words[first : min(first + count, REGISTER_ARGUMENTS)].tolist()
         if len(words) < count:
             # [rsp] is the return address of the C stub.
             on_stack = 8 * (count - len(words))
@@ -345,12 +348,12 @@ def dispatch(lwp: Lwp) -> None:
             lwp.call, lwp.sleep = result, None
             resume(lwp)
             return
+        if result == JUST_RETURN:
+            return
         lwp.succeed((result or 0) & U64_MASK)
-    except JustReturn:
-        return
     except KernelError as refusal:
         lwp.refuse(refusal.errno)
-    if lwp.proc.kernel.abi.syscall_return is not SyscallReturn.IRETQ:
+    if lwp.proc.kernel.abi.syscall_return is not _IRETQ:
         _return_fast(lwp)
     lwp.cpu.load()
 
@@ -373,10 +376,9 @@ def resume(lwp: Lwp) -> None:
                 sleep = lwp.sleep = call.send(woken)
     except StopIteration as end:
         lwp.call = None
+        if end.value == JUST_RETURN:
+            return
         lwp.succeed((end.value or 0) & U64_MASK)
-    except JustReturn:
-        lwp.call = None
-        return
     except Restart:
         # The caller's R10 is in slot rcx; the rest of the registers are as they were.
         lwp.call = None
@@ -387,7 +389,7 @@ def resume(lwp: Lwp) -> None:
     except KernelError as refusal:
         lwp.call = None
         lwp.refuse(refusal.errno)
-    if lwp.proc.kernel.abi.syscall_return is not SyscallReturn.IRETQ:
+    if lwp.proc.kernel.abi.syscall_return is not _IRETQ:
         _return_fast(lwp)
     lwp.cpu.load()
 

@@ -11,9 +11,9 @@ from emu.kern.mmap import kern_mmap
 from emu.kern.proc import Lwp
 from emu.vm.vmspace import Vmspace
 from syscalls.args import (
+    JUST_RETURN,
     Fd,
     Int,
-    JustReturn,
     MadvArg,
     MapArg,
     Off,
@@ -47,7 +47,7 @@ def vmspace_destroy(lwp: Lwp, id: Ptr) -> None:
     _vkernel(lwp).destroy(id)
 
 
-def vmspace_ctl(lwp: Lwp, id: Ptr, cmd: VmspaceCtlArg, tframe: Ptr, vframe: Ptr) -> None:
+def vmspace_ctl(lwp: Lwp, id: Ptr, cmd: VmspaceCtlArg, tframe: Ptr, vframe: Ptr) -> int:
     """Run inside `id` until something needs the virtual kernel.
 
     "Returns" twice: at once into the guest, with the guest's registers, and later, through
@@ -60,7 +60,7 @@ def vmspace_ctl(lwp: Lwp, id: Ptr, cmd: VmspaceCtlArg, tframe: Ptr, vframe: Ptr)
     if cmd != _RUN:
         raise KernelError(Errno.EOPNOTSUPP, f"command {cmd}")
     vkernel.enter(lwp, entry, tframe, vframe)
-    raise JustReturn
+    return JUST_RETURN
 
 
 def vmspace_mmap(

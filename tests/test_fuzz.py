@@ -129,7 +129,7 @@ def make(lwp: Lwp, number: int, words: list[int]) -> bool:
     frame.rax = number
     frame.rflags &= ~1  # a call that is to be made again leaves it as it was
     for at, word in enumerate(words):
-        lwp.arguments[at] = word
+        lwp.words[at] = word
     began = time.monotonic()
     dispatch(lwp)
     took = time.monotonic() - began

@@ -442,7 +442,7 @@ def test_extpread_has_all_its_arguments_in_registers(lwp: Lwp, fd: int) -> None:
 def test_success_clears_the_carry_and_leaves_everything_else(lwp: Lwp) -> None:
     frame = lwp.frame
     for register in range(15):
-        lwp.arguments[register] = 0x1111 * (register + 1)
+        lwp.words[register] = 0x1111 * (register + 1)
     frame.rax = 20
     frame.rflags = 0x244ED7
     before = bytes(lwp.frame_bytes)
@@ -456,7 +456,7 @@ def test_success_clears_the_carry_and_leaves_everything_else(lwp: Lwp) -> None:
 def test_an_error_sets_the_carry_and_leaves_everything_else(lwp: Lwp) -> None:
     frame = lwp.frame
     for register in range(15):
-        lwp.arguments[register] = 0x1111 * (register + 1)
+        lwp.words[register] = 0x1111 * (register + 1)
     frame.rax = 487
     frame.rflags = 0x202
     before = bytes(lwp.frame_bytes)
@@ -520,7 +520,7 @@ def test_the_fourth_argument_is_in_r10_not_rcx(boot: Boot) -> None:
     lwp = machine.lwp
     while lwp.cpu.run(lwp.vmspace.pmap.cr3) is not Exit.SYSCALL:
         machine.machine.handle(lwp, Exit.PAGE_FAULT)
-    assert lwp.arguments[:4].tolist()[3] == 0x4444
+    assert lwp.words[:4].tolist()[3] == 0x4444
     assert lwp.frame.rip == LOAD_ADDRESS + 23
 
 

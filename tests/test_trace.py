@@ -137,7 +137,7 @@ def test_calls_are_shown_as_c_would_write_them(
     lwp.proc.vmspace.copyout(PATH, b"/etc/motd\n\0")
     lwp.frame.rax = rax
     for at, value in enumerate(registers):
-        lwp.arguments[at] = value
+        lwp.words[at] = value
     lwp.frame.rsp = PATH + 0x800
     for at, value in enumerate(stack):
         lwp.proc.vmspace.copyout(lwp.frame.rsp + 8 * at, value.to_bytes(8, "little"))

@@ -80,7 +80,7 @@ class VirtualKernel:
 
     @property
     def inside(self) -> bool:
-        return self.lwp.vkernel is not None and self.lwp.vkernel.inside is not None
+        return self.lwp.inside is not None
 
     def go(self) -> None:
         """Let the guest run until it is back, or the process has ended."""
@@ -477,7 +477,7 @@ def test_the_virtual_kernel_sees_its_call_return_zero(vk: VirtualKernel) -> None
     lwp = vk.lwp
     frame = lwp.frame
     for register in range(15):
-        lwp.arguments[register] = 0x1111 * (register + 1)
+        lwp.words[register] = 0x1111 * (register + 1)
     frame.rflags = 0x244ED7
     frame.rip, frame.rsp = LOAD_ADDRESS + 0x123, 0x7FFFFFFFE008
     before = Trapframe.from_buffer_copy(lwp.frame_bytes)

@@ -192,7 +192,7 @@ def call_text(lwp: Lwp) -> str:
     call = TABLE.get(number)
     if call is None:
         return f"syscall_{number}()"
-    words = lwp.arguments[first:REGISTER_ARGUMENTS].tolist()
+    words = lwp.words[first:REGISTER_ARGUMENTS].tolist()
     missing = len(call.args) - len(words)
     if missing > 0:
         stack = lwp.vmspace.peek(frame.rsp + 8 & U64_MASK, 8 * missing)
@@ -275,6 +275,6 @@ def _result(lwp: Lwp) -> str:
 
 
 def _inside(lwp: Lwp) -> int | None:
-    if lwp.vkernel is None or lwp.vkernel.inside is None:
+    if lwp.inside is None:
         return None
-    return lwp.vkernel.inside.id
+    return lwp.inside.id

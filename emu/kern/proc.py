@@ -26,7 +26,7 @@ from emu.kern.tree import Tree
 from emu.kern.tty import Tty
 from emu.kern.uuid import UuidGenerator
 from emu.kern.varsym import VarsymSet, varsymreplace
-from emu.kern.vkernel import VkernelLwp, VkernelProc
+from emu.kern.vkernel import VkernelLwp, VkernelProc, VmspaceEntry
 from emu.vm.phys import PhysicalMemory
 from emu.vm.vmspace import Vmspace
 
@@ -436,12 +436,14 @@ class Lwp:
     bases: Vextframe = field(init=False)
     frame_bytes: memoryview = field(init=False)
     bases_bytes: memoryview = field(init=False)
-    arguments: memoryview = field(init=False)
+    words: memoryview = field(init=False)
     """`frame` and `bases` as bytes, to be moved whole, and the frame's words: arguments first."""
     vmspace: Vmspace = field(init=False)
     """The address space the LWP runs in now: the process's own, or a vmspace it has entered."""
     tid: int = field(init=False)
     vkernel: VkernelLwp | None = None
+    inside: VmspaceEntry | None = None
+    """The vmspace it runs in, if it runs a virtual kernel's guest."""
     state: LwpState = LwpState.GONE
     sleep: Sleep | None = None
     """What it sleeps for, or slept for last."""
@@ -473,7 +475,7 @@ class Lwp:
         self.bases = self.cpu.bases
         self.frame_bytes = memoryview(self.frame).cast("B")
         self.bases_bytes = memoryview(self.bases).cast("B")
-        self.arguments = self.frame_bytes.cast("Q")
+        self.words = self.frame_bytes.cast("Q")
         self.vmspace = self.proc.vmspace
         self.tid = self.proc.new_tid()
         self.proc.lwps[self.tid] = self
@@ -531,11 +533,6 @@ class Lwp:
         cpu.fp_trap = self._saved_fp_trap
         cpu.load()
         cpu.load_bases()
-
-    @property
-    def inside(self) -> bool:
-        """Does it run a virtual kernel's guest?"""
-        return self.vkernel is not None and self.vkernel.inside is not None
 
     def succeed(self, value: int) -> None:
         """Return `value` from a system call."""

@@ -179,7 +179,7 @@ def _take(lwp: Lwp, signal: int) -> None:
 
 def _leave_vmspace(lwp: Lwp) -> None:
     """A signal ends the stay in a vmspace before it is acted upon (abi 7.7)."""
-    if lwp.inside:
+    if lwp.inside is not None:
         lwp.frame.trapno = 0
         vkernel.leave(lwp)
 

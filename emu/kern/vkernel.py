@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from emu.abi.errno import Errno, KernelError
-from emu.abi.frames import TRAPFRAME_SIZE, VEXTFRAME_SIZE
-from emu.abi.x86 import RFLAGS_SANITISE, RFLAGS_USER, USER_CS, USER_SS, Pgex, Rflags
+from emu.abi.frames import TRAPFRAME_FIELDS, TRAPFRAME_SIZE, VEXTFRAME_SIZE
+from emu.abi.x86 import RFLAGS_SANITISE, RFLAGS_USER, U64_MASK, USER_CS, USER_SS, Pgex, Rflags
 from emu.vm.vmspace import Vmspace
 
 if TYPE_CHECKING:
@@ -18,6 +18,12 @@ if TYPE_CHECKING:
 
 _FPFAULT = int(Pgex.FPFAULT)
 _CARRY = int(Rflags.C)
+_NO_CARRY = U64_MASK & ~_CARRY
+_SANITISE = int(RFLAGS_SANITISE)
+_USER = int(RFLAGS_USER)
+_RAX, _XFLAGS, _CS, _RFLAGS, _SS = map(
+    TRAPFRAME_FIELDS.index, ("rax", "xflags", "cs", "rflags", "ss")
+)
 
 
 @dataclass(slots=True, eq=False)
@@ -74,22 +80,19 @@ class VkernelProc:
 class VkernelLwp:
     """An LWP that has called vmspace_ctl (struct vkernel_lwp)."""
 
-    __slots__ = ("inside", "saved_bases", "saved_frame", "tframe")
+    __slots__ = ("saved_bases", "saved_frame", "tframe")
 
     def __init__(self) -> None:
-        self.inside: VmspaceEntry | None = None
-        self.saved_frame = bytearray(TRAPFRAME_SIZE)
-        self.saved_bases = bytearray(VEXTFRAME_SIZE)
+        self.saved_frame = memoryview(bytearray(TRAPFRAME_SIZE))
+        self.saved_bases = memoryview(bytearray(VEXTFRAME_SIZE))
         self.tframe = 0
 
 
 def lwp_exit(lwp: "Lwp") -> None:
     """Take an LWP that exits, or executes a program, out of the vmspace it is in."""
-    vkernel = lwp.vkernel
-    assert vkernel is not None
-    if vkernel.inside is not None:
-        vkernel.inside.refs -= 1
-        vkernel.inside = None
+    if lwp.inside is not None:
+        lwp.inside.refs -= 1
+        lwp.inside = None
         lwp.vmspace = lwp.proc.vmspace
     lwp.vkernel = None
 
@@ -100,25 +103,25 @@ def enter(lwp: "Lwp", entry: VmspaceEntry, tframe: int, vframe: int) -> None:
     Raise KernelError(EFAULT), with nothing changed, if either cannot be read.
     """
     space = lwp.vmspace
-    registers = space.copyin(tframe, TRAPFRAME_SIZE)
-    bases = space.copyin(vframe, VEXTFRAME_SIZE)
+    registers = space.borrow(tframe, TRAPFRAME_SIZE)
+    bases = space.borrow(vframe, VEXTFRAME_SIZE)
     vkernel = lwp.vkernel
     if vkernel is None:
         vkernel = lwp.vkernel = VkernelLwp()
     vkernel.saved_frame[:] = lwp.frame_bytes
     vkernel.saved_bases[:] = lwp.bases_bytes
     vkernel.tframe = tframe
-    vkernel.inside = entry
+    lwp.inside = entry
     entry.refs += 1
     lwp.vmspace = entry.vmspace
     lwp.frame_bytes[:] = registers
     lwp.bases_bytes[:] = bases
-    frame = lwp.frame
-    frame.cs = USER_CS
-    frame.ss = USER_SS
-    frame.rflags = frame.rflags & RFLAGS_SANITISE | RFLAGS_USER
+    words = lwp.words
+    words[_CS] = USER_CS
+    words[_SS] = USER_SS
+    words[_RFLAGS] = words[_RFLAGS] & _SANITISE | _USER
     cpu = lwp.cpu
-    wants_fp_trap = frame.xflags & _FPFAULT != 0
+    wants_fp_trap = words[_XFLAGS] & _FPFAULT != 0
     if cpu.fp_trap != wants_fp_trap:
         cpu.fp_trap = wants_fp_trap
     cpu.load()
@@ -130,10 +133,10 @@ def leave(lwp: "Lwp") -> None:
 
     The call returns 0, or EFAULT if they cannot be stored; the guest's state is then lost.
     """
-    vkernel = lwp.vkernel
-    assert vkernel is not None and vkernel.inside is not None
-    vkernel.inside.refs -= 1
-    vkernel.inside = None
+    vkernel, entry = lwp.vkernel, lwp.inside
+    assert vkernel is not None and entry is not None
+    entry.refs -= 1
+    lwp.inside = None
     space = lwp.vmspace = lwp.proc.vmspace
     error = 0
     try:
@@ -142,9 +145,9 @@ def leave(lwp: "Lwp") -> None:
         error = refusal.errno
     lwp.frame_bytes[:] = vkernel.saved_frame
     lwp.bases_bytes[:] = vkernel.saved_bases
-    frame = lwp.frame
-    frame.rax = error
-    frame.rflags = frame.rflags | _CARRY if error else frame.rflags & ~_CARRY
+    words = lwp.words
+    words[_RAX] = error
+    words[_RFLAGS] = words[_RFLAGS] | _CARRY if error else words[_RFLAGS] & _NO_CARRY
     cpu = lwp.cpu
     if cpu.fp_trap:
         cpu.fp_trap = False

@@ -187,13 +187,21 @@ class Vmspace:
 
     # Access by the kernel
 
-    def copyin(self, va: int, size: int) -> bytes:
-        """Return `size` bytes at `va`.  Raise KernelError(EFAULT) if they cannot be read."""
+    def borrow(self, va: int, size: int) -> memoryview | bytes:
+        """Return `size` bytes at `va`, to be used at once: in place, if they lie in one page.
+
+        Raise KernelError(EFAULT) if they cannot be read.
+        """
         offset = va & PAGE_MASK
-        if offset + size <= PAGE_SIZE:
+        end = offset + size
+        if end <= PAGE_SIZE:
             cached = self.readable.get(va >> PAGE_SHIFT)
             if cached is not None:
-                return bytes(cached[0][offset : offset + size])
+                return cached[0][offset:end]
+        return self.copyin(va, size)
+
+    def copyin(self, va: int, size: int) -> bytes:
+        """Return `size` bytes at `va`.  Raise KernelError(EFAULT) if they cannot be read."""
         self._check_range(va, size)
         pieces = []
         while size:
@@ -211,6 +219,15 @@ class Vmspace:
         Raise KernelError(EFAULT) if that cannot be done; pages before the bad one are written.
         """
         size = len(data)
+        offset = va & PAGE_MASK
+        if offset + size <= PAGE_SIZE:
+            cached = self.writable.get(va >> PAGE_SHIFT)
+            if cached is not None:
+                page, number = cached
+                page[offset : offset + size] = data
+                if number in self._phys.code:
+                    self._phys.stale.code_written(self.pmap.cr3, va, size)
+                return
         self._check_range(va, size)
         at = 0
         while at < size:
