@@ -108,10 +108,10 @@ def build(program: Program, abi: AbiVersion) -> Built:
     return Built(program, abi.name, assembly)
 
 
-def executable(code: bytes) -> bytes:
+def executable(code: bytes, *, bss_size: int = _BSS) -> bytes:
     """Return an ELF executable of DragonFly's that has `code` at LOAD_ADDRESS and starts there.
 
-    Zeroed memory follows it, as it follows a flat binary.
+    `bss_size` zeroed bytes follow it, as they follow a flat binary.
     """
     text = Elf64Phdr(
         p_type=Pt.LOAD,
@@ -129,7 +129,7 @@ def executable(code: bytes) -> bytes:
         p_offset=PAGE_SIZE + round_page(len(code)),
         p_vaddr=LOAD_ADDRESS + round_page(len(code)),
         p_paddr=LOAD_ADDRESS + round_page(len(code)),
-        p_memsz=_BSS,
+        p_memsz=bss_size,
         p_align=PAGE_SIZE,
     )
     header = Elf64Ehdr(
