@@ -3,11 +3,10 @@
 The dispatcher decodes registers by them, the tracer prints values by them.
 """
 
-import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import IntEnum, IntFlag
-from typing import Annotated, Any, get_type_hints
+from typing import Annotated, Any
 
 from emu.abi.fcntl import AT_FDCWD, At
 from emu.abi.mman import Inherit, Madv, Map, Ms, Prot
@@ -131,9 +130,9 @@ VmspaceCtlArg = Annotated[int, enum_kind(VmspaceCtl, "VMSPACE_CTL_")]
 
 def signature(handler: Handler) -> Mapping[str, Kind]:
     """Return the kinds of `handler`'s arguments after the LWP, in order."""
-    hints = get_type_hints(handler, include_extras=True)
-    parameters: list[str] = list(inspect.signature(handler).parameters)[1:]
-    return {name: _kind(hints[name]) for name in parameters}
+    # As they stand: `inspect` and `typing` would take 4 ms at every start for all handlers.
+    hints = handler.__annotations__
+    return {name: _kind(hint) for name, hint in hints.items() if name not in ("lwp", "return")}
 
 
 def _kind(hint: Any) -> Kind:
