@@ -1,7 +1,6 @@
 """The machine: one loop around the engine, and the thread that listens to the world outside."""
 
 import signal
-import socket
 import threading
 import time
 from collections import deque
@@ -14,6 +13,7 @@ from emu import trap
 from emu.abi.signal import Action, Signal, default_action
 from emu.cpu.engine import Exit
 from emu.kern.alarm import Alarm
+from emu.kern.bell import Bell
 from emu.kern.clock import BLOCK_NS, VirtualClock
 from emu.kern.exit import lwp_exit, release
 from emu.kern.proc import Lwp, Proc
@@ -297,7 +297,7 @@ class Watcher:
     """A thread that stops the machine at a deadline and passes signals to the emulator on.
 
     Python's own signal handlers do not run while the engine does, so the interpreter is told to
-    write signal numbers to a socket, and this thread reads them.
+    write signal numbers to a pipe, and this thread reads them.
     """
 
     PASSED = tuple(
@@ -315,8 +315,7 @@ class Watcher:
         self._machine = machine
         self._deadline = None if timeout is None else time.monotonic() + timeout
         self._last = last
-        self._reader, self._writer = socket.socketpair()
-        self._writer.setblocking(False)
+        self._bell = Bell()
         self._thread = threading.Thread(target=self._watch, name="vkemu-watcher", daemon=True)
         self._done = False
         self._before: dict[int, Any] = {}
@@ -325,7 +324,7 @@ class Watcher:
     def __enter__(self) -> "Watcher":
         for number in self.PASSED:
             self._catch(number)
-        self._fd_before = signal.set_wakeup_fd(self._writer.fileno(), warn_on_full_buffer=False)
+        self._fd_before = signal.set_wakeup_fd(self._bell.rope, warn_on_full_buffer=False)
         self._thread.start()
         machine = self._machine
         if machine.terminal is not None:
@@ -348,10 +347,9 @@ class Watcher:
         signal.set_wakeup_fd(self._fd_before)
         for number, handler in self._before.items():
             signal.signal(number, signal.SIG_IGN if self._last else handler)
-        self._writer.send(b"\0")
+        self._bell.ring()
         self._thread.join()
-        self._reader.close()
-        self._writer.close()
+        self._bell.close()
 
     def _catch(self, number: int) -> None:
         # What was ignored from the start stays so: nohup, jobs in the background of a script.
@@ -379,9 +377,9 @@ class Watcher:
     def _watch(self) -> None:
         retries = 0
         while not self._done:
-            readable, _, _ = select([self._reader], [], [], self._patience())
+            readable, _, _ = select([self._bell], [], [], self._patience())
             if readable:
-                for number in self._reader.recv(64):
+                for number in self._bell.answer():
                     if number in self._before:
                         self._machine.signal(Signal[signal.Signals(number).name[3:]])
             elif self._machine.stopped is not None or self._overdue():

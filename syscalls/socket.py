@@ -31,7 +31,6 @@ from emu.abi.socket import (
 )
 from emu.abi.x86 import PAGE_SIZE, U32_MASK
 from emu.kern.file import File, kept_open
-from emu.kern.host_socket import HostSocket
 from emu.kern.local import LocalSocket
 from emu.kern.proc import Lwp
 from emu.kern.sched import Blocking, Restart
@@ -67,6 +66,9 @@ def socket(lwp: Lwp, domain: AfArg, type: SockArg, protocol: Int) -> int:
             kernel.net_refused = True
             kernel.tell("the guest asked for a network: --net loopback gives it one")
         raise KernelError(Errno.EPERM, "no network")
+    # With it comes Python's own module, which only a run with a network needs.
+    from emu.kern.host_socket import HostSocket
+
     lwp.proc.files.lowest_free()
     family, kind = _protocol(domain, type, protocol)
     made = HostSocket.create(kernel, family, kind)

@@ -5,11 +5,11 @@ CPU.  It is asked each time; when nobody asks, nothing interrupts the guest.
 """
 
 import select
-import socket
 import threading
 from collections.abc import Callable, Mapping
 from time import monotonic_ns
 
+from emu.kern.bell import Bell
 from emu.kern.clock import milliseconds_until
 
 
@@ -22,7 +22,7 @@ class Alarm:
 
     def __init__(self, kick: Callable[[], None]) -> None:
         self._kick = kick
-        self._reader, self._writer = socket.socketpair()
+        self._bell = Bell()
         self._deadline: int | None = None
         self._fds: Mapping[int, int] = {}
         self._sleeps_until: int | None = None
@@ -49,15 +49,14 @@ class Alarm:
             until = self._sleeps_until
             wake = wake or until is None or deadline < until
         if wake:
-            self._writer.send(b"!")
+            self._bell.ring()
 
     def close(self) -> None:
         self._closed = True
         if self._thread is not None:
-            self._writer.send(b"!")
+            self._bell.ring()
             self._thread.join()
-        self._reader.close()
-        self._writer.close()
+        self._bell.close()
 
     def _run(self) -> None:
         while not self._closed:
@@ -66,14 +65,14 @@ class Alarm:
             deadline, fds = self._deadline, self._fds
             self._sleeps_until = deadline
             poll = select.poll()
-            poll.register(self._reader, select.POLLIN)
+            poll.register(self._bell, select.POLLIN)
             for fd, events in fds.items():
                 poll.register(fd, events)
             timeout = None if deadline is None else milliseconds_until(deadline)
             ready = [fd for fd, _ in poll.poll(timeout)]
-            if self._reader.fileno() in ready:
-                self._reader.recv(64)
-                ready.remove(self._reader.fileno())
+            if self._bell.fileno() in ready:
+                self._bell.answer()
+                ready.remove(self._bell.fileno())
             due = self._deadline
             if ready or (due is not None and due <= monotonic_ns()):
                 self._deadline, self._fds = None, {}

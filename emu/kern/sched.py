@@ -17,15 +17,14 @@ Restart is raised at the yield.
 
 import heapq
 import select
-import socket
 from collections import deque
 from collections.abc import Callable, Generator, Hashable, Iterable
-from contextlib import suppress
 from dataclasses import dataclass, field
 from enum import Enum
 from itertools import count
 from typing import TYPE_CHECKING, TypeVar
 
+from emu.kern.bell import Bell
 from emu.kern.clock import Clock
 
 if TYPE_CHECKING:
@@ -132,15 +131,12 @@ class Scheduler:
         self._slice_end: int | None = None  # counted only while others are ready
         self._charged_until = clock.monotonic_ns()
         self._poll = select.poll()
-        self._wake_reader, self._wake_writer = socket.socketpair()
-        self._wake_reader.setblocking(False)
-        self._wake_writer.setblocking(False)  # when it is full, idle() will not sleep anyway
-        self._poll.register(self._wake_reader, select.POLLIN)
+        self._bell = Bell()
+        self._poll.register(self._bell, select.POLLIN)
 
     def close(self) -> None:
         """Let go of the host."""
-        self._wake_reader.close()
-        self._wake_writer.close()
+        self._bell.close()
 
     # The CPU
 
@@ -394,14 +390,13 @@ class Scheduler:
 
     def wake(self) -> None:
         """End idle(), now or the next time.  Any thread may call it, even too late."""
-        with suppress(OSError):
-            self._wake_writer.send(b"!")
+        self._bell.ring()
 
     def _act(self, ready: list[tuple[int, int]]) -> bool:
         found = False
         for fd, events in ready:
-            if fd == self._wake_reader.fileno():
-                self._wake_reader.recv(64)
+            if fd == self._bell.fileno():
+                self._bell.answer()
             for watch in list(self._watches.get(fd, ())):
                 # Hang-up and errors are reported whatever was asked for, and end every wait.
                 if events & (watch.events | ~(READABLE | WRITABLE)):
