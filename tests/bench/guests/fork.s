@@ -1,5 +1,5 @@
-# One fork of a process with PAGES touched pages.  The nanoseconds until both processes have
-# returned from it are written to standard output, as a 64-bit word.
+# One fork of a process with PAGES touched pages, which has forked before.  The nanoseconds until
+# both processes have returned from it are written to standard output, as a 64-bit word.
 
 .include "vkemu.inc"
 
@@ -18,6 +18,29 @@ fill:
     add rdi, PAGE_SIZE
     dec r15
     jnz fill
+    call fork_once                      # what happens at the first fork alone is over then
+    mov rdi, MEMORY
+    mov r15, PAGES
+again:
+    inc byte ptr [rdi]
+    add rdi, PAGE_SIZE
+    dec r15
+    jnz again
+    call fork_once
+    mov rdi, SHARED
+    call since
+    mov r14, rax
+    mov rdi, SHARED + 16
+    call since
+    cmp rax, r14
+    cmovb rax, r14
+    mov [before], rax
+    SYSCALL SYS_write, 1, before, 8
+    CHECK_OK 7
+done:
+    DONE
+
+fork_once:
     SYSCALL SYS_clock_gettime, CLOCK_MONOTONIC, before
     CHECK_OK 3
     SYSCALL SYS_fork
@@ -29,22 +52,11 @@ fill:
     CHECK_OK 5
     SYSCALL SYS_wait4, r12, 0
     CHECK_OK 6
-    mov rdi, SHARED
-    call since
-    mov r14, rax
-    mov rdi, SHARED + 16
-    call since
-    cmp rax, r14
-    cmovb rax, r14
-    mov [before], rax
-    SYSCALL SYS_write, 1, before, 8
-    CHECK_OK 7
-    jmp done
+    ret
 child:
     SYSCALL SYS_clock_gettime, CLOCK_MONOTONIC, SHARED + 16
     CHECK_OK 8
-done:
-    DONE
+    jmp done
 
 since:                                  # rax = nanoseconds from `before` to [rdi]
     mov rax, [rdi]
