@@ -85,7 +85,20 @@ def run(
     return took
 
 
-def each(name: str, count: int, **constants: int) -> Callable[[], float]:
-    """Return a measurement of one of `count` operations, in seconds: the rest is taken off."""
-    work, rest = (program(name, COUNT=n, **constants) for n in (count, 0))
-    return lambda: (run(work) - run(rest)) / count
+class Each:
+    """What one of `count` operations takes: a run with them, less one that does all but these."""
+
+    def __init__(self, name: str, count: int, **constants: int) -> None:
+        self._count = count
+        self._work, self._rest = (program(name, COUNT=n, **constants) for n in (count, 0))
+        self._works: list[float] = []
+        self._rests: list[float] = []
+
+    def measure(self) -> None:
+        self._works.append(run(self._work))
+        self._rests.append(run(self._rest))
+
+    def microseconds(self) -> list[float]:
+        """Return the figures of all turns.  The least rest is taken off each of them."""
+        rest = min(self._rests)
+        return [1e6 * (work - rest) / self._count for work in self._works]

@@ -18,7 +18,7 @@ from typing import IO
 
 from bench.engine_time import EngineTime
 from bench.floor import Floor
-from bench.guest import COMPUTATIONS, PROJECT, assembled, demo, each, elf, program, run, source
+from bench.guest import COMPUTATIONS, PROJECT, Each, assembled, demo, elf, program, run, source
 from bench.measure import Effort, Measured, seconds
 from bench.peak import STATUS
 from bench.peers import peers
@@ -40,58 +40,60 @@ _WRITE = int(Prot.WRITE)
 def hot_paths(effort: Effort) -> Iterator[Measured]:
     """The three hot paths, against the floor."""
     count = effort.count
+    pages = -(-count(10_000) // 512) * 512  # whole page tables
     fault = {F1: 1, RESET: 1}
     yield from _against_floor(
         effort,
         (
             Measured("vmspace_ctl round trip", "F2", "us", 4.5, 3.0),
-            each("round_trip", count(30_000), SPACES=1),
+            Each("round_trip", count(30_000), SPACES=1),
             {F2: 1},
         ),
         (
             Measured("system call (getpid)", "F1", "us", 6.0, 4.0),
-            each("getpid", count(50_000)),
+            Each("getpid", count(50_000)),
             {F1: 1},
         ),
         (
             Measured("zero-fill fault", "F1 + reset", "us", 6.0, 4.0),
-            each("zero_fill", count(20_000)),
+            Each("zero_fill", count(20_000)),
             fault,
         ),
         (
             Measured("virtual-page-table fault", "F1 + reset", "us", 9.0, 6.0),
-            each("vpage_fault", count(8192), PAGES=8192),
+            Each("vpage_fault", pages, PAGES=pages),
             fault,
         ),
         (
             Measured("reflected page fault", "F2 + F1 + 2 resets", "us", 4.5, 3.0),
-            each("reflected", count(8000), PAGES=8192),
+            Each("reflected", pages - 8, PAGES=pages),
             {F2: 1, F1: 1, RESET: 2},
         ),
         (
             Measured("copy-on-write fault", "F1 + reset", "us", 7.0, 5.0),
-            each("copy_on_write", count(10_000), PAGES=10_000),
+            Each("copy_on_write", pages, PAGES=pages),
             fault,
         ),
     )
 
 
 def _against_floor(
-    effort: Effort, *lines: tuple[Measured, Callable[[], float], Mapping[str, int]]
+    effort: Effort, *lines: tuple[Measured, Each, Mapping[str, int]]
 ) -> Iterator[Measured]:
     """Measure each line; the last word of it says how often each part of the floor counts."""
     floor = Floor()
     parts = {F1: floor.f1, F2: floor.f2, RESET: floor.reset}
     for _ in range(effort.turns):
-        for line, measure, weights in lines:
-            line.subject.append(1e6 * measure())
+        for line, operation, weights in lines:
+            operation.measure()
             line.reference.append(
                 sum(
                     weight * 1e6 * seconds(partial(parts[name], _FLOOR_COUNT)) / _FLOOR_COUNT
                     for name, weight in weights.items()
                 )
             )
-    for line, _, _ in lines:
+    for line, operation, _ in lines:
+        line.subject = operation.microseconds()
         yield line
 
 
@@ -118,13 +120,14 @@ def _arm(engine: CpuEngine) -> None:
 def many_vmspaces(effort: Effort) -> Iterator[Measured]:
     """Round trips into one vmspace after the other."""
     count = effort.count(30_000)
-    one = each("round_trip", count, SPACES=1)
     for spaces in (10, 100, 1000, 10_000) if effort.full else (10, 100, 1000):
         must, goal = (None, 1.3) if spaces == 10_000 else (1.3, 1.3)
         line = Measured(f"round trip, {spaces} vmspaces in turn", "with 1", "us", must, goal)
-        many = each("round_trip", count, SPACES=spaces)
+        many, one = (Each("round_trip", count, SPACES=n) for n in (spaces, 1))
         for _ in range(effort.turns):
-            line.add(1e6 * many(), 1e6 * one())
+            many.measure()
+            one.measure()
+        line.subject, line.reference = many.microseconds(), one.microseconds()
         yield line
 
 
