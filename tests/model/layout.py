@@ -1,6 +1,6 @@
 """Where things are in the virtual kernels that the model and the emulator have both.
 
-As in guest_programs/conformance/space.inc: an image of 16 pages, which the virtual kernel sees at
+As in guest_programs/conformance/conform.inc: an image of 16 pages, which the virtual kernel sees at
 RAM.
 """
 
