@@ -190,6 +190,30 @@ def test_a_frame_is_shown_side_by_side_with_the_code(
     assert status == 1
 
 
+FRAME_REPORT = """\
+TAP version 14
+1..1
+not ok 1 - one [1.1.1] what is so
+  ---
+  at: 0x0000000000400010
+  kind: frame
+  code: 0x90cc
+  words:
+    tf_rdi: [0x0000000000000001, 0x0000000000000002, 0xffffffffffffffff, 0x0000000000000003]
+    tf_rip: [0x0000000000020000, 0x0000000000020000, 0xffffffffffffffff, 0x0000000000020001]
+  ...
+"""
+
+
+def test_a_report_that_breaks_off_is_shown_as_far_as_it_goes() -> None:
+    built = built_for(PROGRAMS[0], "2011")
+    for length in range(FRAME_REPORT.index("  ---"), len(FRAME_REPORT) + 1):
+        report = parse(FRAME_REPORT[:length])
+        assert shown(built, report).startswith(f"{PROGRAMS[0].id}:one (2011)  what is so  [1.1.1]")
+    assert "> tf_rdi" in shown(built, parse(FRAME_REPORT[: FRAME_REPORT.index("    tf_rip")]))
+    assert "20001  cc" in shown(built, report)
+
+
 def test_a_check_in_a_child_process_ends_the_child(
     report_of: Callable[..., tuple[Built, Report, int]],
 ) -> None:

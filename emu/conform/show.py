@@ -120,13 +120,10 @@ def _value(name: str, value: int) -> str:
 
 def _code(failure: Failure) -> Iterator[Text]:
     """Yield the guest's code, with marks where it was expected to stop and where it did."""
-    expected, actual = failure.words["tf_rip"].expected, failure.words["tf_rip"].actual
+    rip = failure.words.get("tf_rip")
+    marks = (("expected rip", rip.expected), ("actual rip", rip.actual)) if rip else ()
     for line in disassemble(failure.code, _GUEST_CODE):
-        here = [
-            name
-            for name, rip in (("expected rip", expected), ("actual rip", actual))
-            if rip == line.address
-        ]
+        here = [name for name, address in marks if address == line.address]
         yield Text(
             f"  {line.address:x}  {line.code.hex(' '):<24}  {line.text:<32}"
             f"{'  <- ' if here else ''}{', '.join(here)}".rstrip(),
