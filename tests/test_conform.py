@@ -289,6 +289,35 @@ def test_a_pattern_that_means_nothing_is_refused() -> None:
     )
 
 
+def test_a_case_that_a_version_does_not_have_is_refused() -> None:
+    result = conform("tables/no_execute:nx_given", "--abi", "2011", "--abi", "2014")
+    assert result.returncode == 2
+    assert "no case of 2011, 2014 is meant by 'tables/no_execute:nx_given'" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--list", "--rules"], "--list and --rules: choose one"),
+        (["--build", "x", "--results", "."], "--build and --results: choose one"),
+        (["--junit", "x", "--list"], "--junit: with --list there are no results to write"),
+        (["--rules", "6.13"], "--rules shows all rules; leave the pattern out"),
+    ],
+)
+def test_options_that_do_not_go_together_are_refused(options: list[str], said: str) -> None:
+    result = conform(*options)
+    assert (result.returncode, result.stdout) == (2, "")
+    assert result.stderr == f"vkemu: {said}\n"
+
+
+def test_a_rule_without_a_case_in_the_versions_chosen_says_so(builts: list[Built]) -> None:
+    lines = list(table(built for built in builts if built.abi == "2011"))
+    assert any(
+        line.startswith("| 1.4.5 |") and line.endswith("| *No case in these versions* |")
+        for line in lines
+    )
+
+
 @pytest.mark.parametrize(
     ("pattern", "meant"),
     [
@@ -323,7 +352,12 @@ def test_executables_can_be_judged_elsewhere(tmp_path: Path) -> None:
     [suite] = ElementTree.parse(junit).getroot()
     assert (suite.get("name"), suite.get("failures")) == ("leaving/exceptions 2011", "1")
     assert [case.get("name") for case in suite if len(case)] == ["div_8"]
-    results.unlink()
-    assert "no verdict: no results" in conform(
-        "leaving/exceptions", "--abi", "2011", "--results", tmp_path
-    ).stdout  # fmt: skip
+    results.rename(tmp_path / "2011/leaving-interrupts.tap")
+    judged = conform("leaving/[ei]*s", "--abi", "2011", "--results", tmp_path)
+    assert "no verdict: no results" in judged.stdout
+    assert "no verdict: it ended early" in judged.stdout
+    judged = conform("leaving/exceptions", "--abi", "2011", "--results", tmp_path)
+    assert (judged.returncode, judged.stdout) == (2, "")
+    assert judged.stderr == (
+        f"vkemu: {tmp_path}: no program has run there: not even {results} is there\n"
+    )

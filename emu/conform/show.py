@@ -18,7 +18,7 @@ from emu.disasm import disassemble
 
 _GUEST_CODE = 0x20000  # CODE of conform.inc
 _ALL_BITS = (1 << 64) - 1
-_PLAIN_WIDTH = 120
+_PLAIN_WIDTH = 200
 
 
 def matrix(checks: Sequence[Check], versions: Sequence[str]) -> Table:
