@@ -4,8 +4,6 @@ As in guest_programs/conformance/conform.inc: an image of 16 pages, which the vi
 RAM.
 """
 
-from conftest import LOAD_ADDRESS
-
 from model.specification import INSTRUCTIONS, Instruction
 
 IMAGE_PAGES = 16
@@ -16,7 +14,6 @@ ISLAND = 0x800
 """Where the instructions are in each page of the image, and in the program's first."""
 RW_FILE, RO_FILE, NO_FILE = 0, 1, 9
 """Descriptors of the image, and one that is none."""
-OWN_CODE = LOAD_ADDRESS
 
 
 def island() -> bytes:
