@@ -16,7 +16,7 @@ import guest_programs
 from emu.abi.versions import ABI_2011, VERSIONS
 from emu.conform.rules import coverage, rules, table
 from emu.conform.runner import Check, checks, may_be_selected, selected
-from emu.conform.show import failure, plain
+from emu.conform.show import failure, plain, write_junit
 from emu.conform.suite import Built, Case, Program, build, executable, programs
 from emu.conform.tap import Report, parse
 from emu.kern.file import standard_files
@@ -212,6 +212,14 @@ def test_a_report_that_breaks_off_is_shown_as_far_as_it_goes() -> None:
         assert shown(built, report).startswith(f"{PROGRAMS[0].id}:one (2011)  what is so  [1.1.1]")
     assert "> tf_rdi" in shown(built, parse(FRAME_REPORT[: FRAME_REPORT.index("    tf_rip")]))
     assert "20001  cc" in shown(built, report)
+
+
+def test_what_xml_cannot_say_is_replaced(tmp_path: Path) -> None:
+    built = built_for(PROGRAMS[0], "2011")
+    write_junit(tmp_path / "junit.xml", checks(built, "\x1b[31m\0\x01 \ud800 said", "it ended"))
+    [suite] = ElementTree.parse(tmp_path / "junit.xml").getroot()
+    failure_text = suite[0][0].text
+    assert failure_text is not None and "\ufffd[31m\ufffd\ufffd \ufffd said" in failure_text
 
 
 def test_a_check_in_a_child_process_ends_the_child(

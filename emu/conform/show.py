@@ -1,5 +1,6 @@
 """The results of a conformance run: a matrix, every failure in full, JUnit for machines."""
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from io import StringIO
@@ -19,6 +20,7 @@ from emu.disasm import disassemble
 _GUEST_CODE = 0x20000  # CODE of conform.inc
 _ALL_BITS = (1 << 64) - 1
 _PLAIN_WIDTH = 200
+_NOT_XML = re.compile("[^\t\n -\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
 def matrix(checks: Sequence[Check], versions: Sequence[str]) -> Table:
@@ -145,7 +147,7 @@ def write_junit(path: Path, checks: Iterable[Check]) -> None:
         for check in members:
             case = ElementTree.SubElement(suite, "testcase", name=check.case.name, classname=name)
             if not check.passed:
-                text = plain(failure(check))
+                text = _NOT_XML.sub("\N{REPLACEMENT CHARACTER}", plain(failure(check)))
                 ElementTree.SubElement(case, "failure", message=check.case.title).text = text
     ElementTree.indent(suites)
     path.write_bytes(ElementTree.tostring(suites, encoding="utf-8", xml_declaration=True))

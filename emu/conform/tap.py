@@ -8,8 +8,8 @@ from typing import NamedTuple
 
 from emu.conform.suite import Case
 
-_PLAN = re.compile(r"1\.\.(\d+)")
-_VERDICT = re.compile(r"(not )?ok (\d+) - (.*)")
+_PLAN = re.compile(r"1\.\.\d+")
+_VERDICT = re.compile(r"(not )?ok \d+ - (.*)")
 _KIND = re.compile(r"  kind: (\w+)")
 _NUMBER = re.compile(r"  (at|expected|actual): 0x([0-9a-f]+)")
 _CODE = re.compile(r"  code: 0x((?:[0-9a-f]{2})*)")
@@ -69,7 +69,7 @@ def parse(text: str) -> Report:
         line = lines.popleft()
         if match := _VERDICT.fullmatch(line):
             try:
-                case = Case.parse(match[3])
+                case = Case.parse(match[2])
             except ValueError:
                 remarks.append(line)
                 continue
