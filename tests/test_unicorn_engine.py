@@ -97,11 +97,6 @@ class Guest:
 
 
 @pytest.fixture(scope="module")
-def engine():
-    return UnicornEngine(PhysicalMemory(1 << 26))
-
-
-@pytest.fixture(scope="module")
 def armed():
     """An engine of its own: arming cannot be undone, and makes everything slower."""
     engine = UnicornEngine(PhysicalMemory(1 << 26))
