@@ -1,16 +1,17 @@
 # Everything happens in .venv, which is made when first needed.
 
 .DEFAULT_GOAL := help
-.PHONY: help install run guests c-guests test lint types check conform stress clean
+.PHONY: help install run guests c-guests test lint types check conform stress bench bench-full clean
 PYTHON ?= python3
 STRESS ?= 60
 BIN := .venv/bin
 INSTALLED := .venv/.installed
 TESTING := .venv/.testing
+QILING := build/bench-qiling/.installed
 DEMO := $(patsubst guest_programs/demo/%.s,build/%.bin,$(wildcard guest_programs/demo/*.s))
 
 help:      ## Show this list.
-	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 install:   ## Make .venv and install vkemu into it, in editable mode.
 install: $(INSTALLED)
@@ -52,6 +53,14 @@ stress: $(TESTING)
 		tests/test_stress.py tests/test_idle.py tests/test_fuzz.py tests/test_fuzz_machine.py \
 		tests/test_against_hardware.py tests/test_vkernel_model.py
 
+bench:     ## Measure how fast it is, in about a minute.
+bench: $(TESTING)
+	PYTHONPATH=tests $(BIN)/python -m bench
+
+bench-full: ## The same, longer and beside Qiling: what the README's table is made of.
+bench-full: $(TESTING) $(QILING)
+	PYTHONPATH=tests $(BIN)/python -m bench --full --json build/bench.json --markdown build/bench.md
+
 clean:     ## Remove what the other targets made.
 	rm -rf .venv build .pytest_cache .mypy_cache .ruff_cache .hypothesis .benchmarks
 
@@ -62,6 +71,11 @@ build/%.bin: guest_programs/demo/%.s $(wildcard guest_programs/*.inc guest_progr
 $(INSTALLED): pyproject.toml
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install --quiet --editable .
+	@touch $@
+
+$(QILING):
+	$(PYTHON) -m venv $(@D)
+	$(@D)/bin/pip install --quiet qiling==1.4.6
 	@touch $@
 
 $(TESTING): $(INSTALLED)

@@ -16,7 +16,7 @@ import click
 from emu.abi.versions import VERSIONS, AbiVersion
 from emu.abi.x86 import PAGE_SIZE
 from emu.conform.command import conform
-from emu.messages import STDERR, fail, tell, write_line
+from emu.messages import STDERR, fail, output_width, tell, write_line
 
 if TYPE_CHECKING:
     from emu.asm import Assembly
@@ -31,7 +31,6 @@ TRACE_EVENTS = ("syscalls", "traps", "faults", "signals")
 
 _INTERRUPTED = 130
 _NOTHING_FOLLOWS = object()  # the command has a process of its own, which ends with it
-_PIPE_WIDTH = 200
 
 
 class Number(click.ParamType[int]):
@@ -367,8 +366,7 @@ def syscalls() -> None:
         parts = (f"{kind.ctype} {name.rstrip('_')}" for name, kind in call.args.items())
         arguments = ", ".join(parts).replace("* ", "*")
         table.add_row(str(number), f"{call.name}({arguments or 'void'})", call.note)
-    # A line each for a pipe; a terminal wraps.
-    Console(width=None if sys.stdout.isatty() else _PIPE_WIDTH).print(table, markup=False)
+    Console(width=output_width()).print(table, markup=False)
 
 
 @vkemu.command(short_help="Print the C header that guests in C include.")

@@ -1,4 +1,4 @@
-"""What a command says to its user: a line on standard error."""
+"""What a command says to its user: a line on standard error, or more on standard output."""
 
 import os
 import sys
@@ -8,6 +8,7 @@ from typing import NoReturn
 STDERR = 2
 
 _USAGE_ERROR = 2
+_PIPE_WIDTH = 200
 
 
 def tell(line: str) -> None:
@@ -21,6 +22,11 @@ def write_line(fd: int, line: str) -> None:
     data = f"{line}\n".encode()
     while data:
         data = data[os.write(fd, data) :]
+
+
+def output_width() -> int | None:
+    """Return how wide standard output is: a line each for a pipe; a terminal wraps."""
+    return None if sys.stdout.isatty() else _PIPE_WIDTH
 
 
 def fail(reason: str) -> NoReturn:

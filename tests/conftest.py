@@ -183,6 +183,12 @@ def phys() -> PhysicalMemory:
     return PhysicalMemory(4 << 20)
 
 
+@pytest.fixture(scope="module")
+def engine() -> UnicornEngine:
+    """One engine for all tests of a module, which leave in it what they leave."""
+    return UnicornEngine(PhysicalMemory(64 << 20))
+
+
 def finish(result: Any) -> Any:
     """Return what a system call returns; one that may wait must not have to."""
     if not isinstance(result, Generator):

@@ -12,8 +12,6 @@ from test_unicorn_engine import ABSENT, CODE, DATA, Guest, asm, trap_of
 from emu.abi.vkernel import Trap
 from emu.cpu.abort_guard import abort_guard
 from emu.cpu.engine import Exit
-from emu.cpu.unicorn_engine import UnicornEngine
-from emu.vm.phys import PhysicalMemory
 
 pytestmark = pytest.mark.skipif(abort_guard() is None, reason="only on x86-64 Linux")
 
@@ -28,11 +26,6 @@ BIT_TESTS = {
     "lock btc r8, 5": "f0490fbaf805",
 }
 LOCK_BT = bytes.fromhex("f00fa3c8")
-
-
-@pytest.fixture(scope="module")
-def engine():
-    return UnicornEngine(PhysicalMemory(1 << 26))
 
 
 @pytest.fixture

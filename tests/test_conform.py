@@ -16,7 +16,7 @@ import guest_programs
 from emu.abi.versions import ABI_2011, VERSIONS
 from emu.conform.rules import coverage, rules, table
 from emu.conform.runner import Check, checks, may_be_selected, selected
-from emu.conform.show import failure, plain
+from emu.conform.show import failure, plain, write_junit
 from emu.conform.suite import Built, Case, Program, build, executable, programs
 from emu.conform.tap import Report, parse
 from emu.kern.file import standard_files
@@ -30,7 +30,7 @@ def built_for(program: Program, abi: str) -> Built:
 
 
 COVERAGE = Path(guest_programs.__path__[0]) / "conformance/COVERAGE.md"
-FEWEST_CASES = 250
+FEWEST_CASES = 2400
 
 
 @pytest.fixture(scope="module")
@@ -85,7 +85,7 @@ def test_a_program_begins_with_what_it_is_about(program: Program) -> None:
 
 @pytest.mark.parametrize("program", PROGRAMS, ids=lambda program: program.id)
 def test_titles_fit_on_a_line(program: Program) -> None:
-    for case in built_for(program, "2011").cases:
+    for case in (case for abi in VERSIONS for case in built_for(program, abi).cases):
         assert 0 < len(case.title) <= 90 and not case.title.endswith("."), case
 
 
@@ -190,6 +190,38 @@ def test_a_frame_is_shown_side_by_side_with_the_code(
     assert status == 1
 
 
+FRAME_REPORT = """\
+TAP version 14
+1..1
+not ok 1 - one [1.1.1] what is so
+  ---
+  at: 0x0000000000400010
+  kind: frame
+  code: 0x90cc
+  words:
+    tf_rdi: [0x0000000000000001, 0x0000000000000002, 0xffffffffffffffff, 0x0000000000000003]
+    tf_rip: [0x0000000000020000, 0x0000000000020000, 0xffffffffffffffff, 0x0000000000020001]
+  ...
+"""
+
+
+def test_a_report_that_breaks_off_is_shown_as_far_as_it_goes() -> None:
+    built = built_for(PROGRAMS[0], "2011")
+    for length in range(FRAME_REPORT.index("  ---"), len(FRAME_REPORT) + 1):
+        report = parse(FRAME_REPORT[:length])
+        assert shown(built, report).startswith(f"{PROGRAMS[0].id}:one (2011)  what is so  [1.1.1]")
+    assert "> tf_rdi" in shown(built, parse(FRAME_REPORT[: FRAME_REPORT.index("    tf_rip")]))
+    assert "20001  cc" in shown(built, report)
+
+
+def test_what_xml_cannot_say_is_replaced(tmp_path: Path) -> None:
+    built = built_for(PROGRAMS[0], "2011")
+    write_junit(tmp_path / "junit.xml", checks(built, "\x1b[31m\0\x01 \ud800 said", "it ended"))
+    [suite] = ElementTree.parse(tmp_path / "junit.xml").getroot()
+    failure_text = suite[0][0].text
+    assert failure_text is not None and "\ufffd[31m\ufffd\ufffd \ufffd said" in failure_text
+
+
 def test_a_check_in_a_child_process_ends_the_child(
     report_of: Callable[..., tuple[Built, Report, int]],
 ) -> None:
@@ -265,6 +297,35 @@ def test_a_pattern_that_means_nothing_is_refused() -> None:
     )
 
 
+def test_a_case_that_a_version_does_not_have_is_refused() -> None:
+    result = conform("tables/no_execute:nx_given", "--abi", "2011", "--abi", "2014")
+    assert result.returncode == 2
+    assert "no case of 2011, 2014 is meant by 'tables/no_execute:nx_given'" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--list", "--rules"], "--list and --rules: choose one"),
+        (["--build", "x", "--results", "."], "--build and --results: choose one"),
+        (["--junit", "x", "--list"], "--junit: with --list there are no results to write"),
+        (["--rules", "6.13"], "--rules shows all rules; leave the pattern out"),
+    ],
+)
+def test_options_that_do_not_go_together_are_refused(options: list[str], said: str) -> None:
+    result = conform(*options)
+    assert (result.returncode, result.stdout) == (2, "")
+    assert result.stderr == f"vkemu: {said}\n"
+
+
+def test_a_rule_without_a_case_in_the_versions_chosen_says_so(builts: list[Built]) -> None:
+    lines = list(table(built for built in builts if built.abi == "2011"))
+    assert any(
+        line.startswith("| 1.4.5 |") and line.endswith("| *No case in these versions* |")
+        for line in lines
+    )
+
+
 @pytest.mark.parametrize(
     ("pattern", "meant"),
     [
@@ -299,7 +360,12 @@ def test_executables_can_be_judged_elsewhere(tmp_path: Path) -> None:
     [suite] = ElementTree.parse(junit).getroot()
     assert (suite.get("name"), suite.get("failures")) == ("leaving/exceptions 2011", "1")
     assert [case.get("name") for case in suite if len(case)] == ["div_8"]
-    results.unlink()
-    assert "no verdict: no results" in conform(
-        "leaving/exceptions", "--abi", "2011", "--results", tmp_path
-    ).stdout  # fmt: skip
+    results.rename(tmp_path / "2011/leaving-interrupts.tap")
+    judged = conform("leaving/[ei]*s", "--abi", "2011", "--results", tmp_path)
+    assert "no verdict: no results" in judged.stdout
+    assert "no verdict: it ended early" in judged.stdout
+    judged = conform("leaving/exceptions", "--abi", "2011", "--results", tmp_path)
+    assert (judged.returncode, judged.stdout) == (2, "")
+    assert judged.stderr == (
+        f"vkemu: {tmp_path}: no program has run there: not even {results} is there\n"
+    )

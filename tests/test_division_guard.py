@@ -11,15 +11,8 @@ from test_unicorn_engine import Guest, asm, trap_of
 from emu.abi.vkernel import Trap
 from emu.cpu.division_guard import HANDLER, HANDLER_TEXT, guard_divisions
 from emu.cpu.engine import Exit
-from emu.cpu.unicorn_engine import UnicornEngine
-from emu.vm.phys import PhysicalMemory
 
 pytestmark = pytest.mark.skipif(not guard_divisions(), reason="only on x86-64 Linux")
-
-
-@pytest.fixture(scope="module")
-def engine():
-    return UnicornEngine(PhysicalMemory(1 << 26))
 
 
 LEAST = {

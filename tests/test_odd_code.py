@@ -29,11 +29,6 @@ VADDPS = bytes.fromhex("c5f058c2")  # vaddps xmm0, xmm1, xmm2
 ADDPS = bytes.fromhex("0f58c2 90")
 
 
-@pytest.fixture(scope="module")
-def engine():
-    return UnicornEngine(PhysicalMemory(1 << 26))
-
-
 @pytest.fixture
 def guest(engine):
     engine.budget = None

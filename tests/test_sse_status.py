@@ -33,11 +33,6 @@ STORE = "; stmxcsr [rdi + 8]; movups [rdi + 16], xmm0; syscall"
 START = len(asm(LOAD))
 
 
-@pytest.fixture(scope="module")
-def engine():
-    return UnicornEngine(PhysicalMemory(1 << 26))
-
-
 @pytest.fixture
 def guest(engine):
     engine.budget = None

@@ -97,11 +97,6 @@ class Guest:
 
 
 @pytest.fixture(scope="module")
-def engine():
-    return UnicornEngine(PhysicalMemory(1 << 26))
-
-
-@pytest.fixture(scope="module")
 def armed():
     """An engine of its own: arming cannot be undone, and makes everything slower."""
     engine = UnicornEngine(PhysicalMemory(1 << 26))
@@ -902,7 +897,7 @@ def test_a_long_repeat_can_be_interrupted_and_goes_on(slice_of):
 
 
 def test_a_limit_that_nobody_set_does_not_stop_the_guest(slice_of, monkeypatch):
-    monkeypatch.setattr("emu.cpu.unicorn_engine.NO_LIMIT", 100)
+    monkeypatch.setattr("emu.cpu.stops.NO_LIMIT", 100)
     slice_of.engine.budget = None
     assert slice_of.run("mov ecx, 5000; l: loop l; syscall") is Exit.SYSCALL
     assert slice_of.engine.budget is None
@@ -1021,7 +1016,8 @@ def test_without_executable_memory_blocks_cannot_be_counted(without_executable_m
 
 def test_a_routine_that_does_not_stop_is_replaced(monkeypatch):
     engine = UnicornEngine(PhysicalMemory(1 << 20))
-    monkeypatch.setattr(engine, "_routines", replace(engine._routines, block=a_harmless_function()))
+    stops = engine._stops
+    monkeypatch.setattr(stops, "_routines", replace(stops._routines, block=a_harmless_function()))
     engine.arm()
     guest = Guest(engine)
     guest.put(asm(COUNT))

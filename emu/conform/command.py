@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NoReturn, TypeVar
 import click
 
 from emu.abi.versions import VERSIONS
-from emu.messages import fail
+from emu.messages import fail, output_width
 
 if TYPE_CHECKING:
     from emu.conform.runner import Check
@@ -65,16 +65,30 @@ def conform(
     """Run the conformance programs and show what holds, by subject and version.
 
     PATTERN picks cases: SUBJECT, SUBJECT/PROGRAM or SUBJECT/PROGRAM:CASE, in which * stands for
-    anything; or a rule (6.13.4) or section (6.13) of the specification.
+    anything; or a rule (6.13.4) or section (6.13) of the specification, which --rules shows.
 
     The exit status is 0 if every case has passed, else 1.
 
-    To judge another implementation, --build DIRECTORY, run each executable there with its
-    standard output in a file of the same name with .tap behind it, and --results DIRECTORY.
+    To judge another implementation, make the executables with --build DIRECTORY, run each of them
+    there with its standard output in a file of the same name with .tap added, and judge these
+    files with --results DIRECTORY.
     """
+    instead = {
+        "--list": only_list,
+        "--rules": only_rules,
+        "--build": build_dir is not None,
+        "--results": results is not None,
+    }
+    given = [option for option, is_given in instead.items() if is_given]
+    if len(given) > 1:
+        fail(f"{' and '.join(given)}: choose one")
+    if junit is not None and given and results is None:
+        fail(f"--junit: with {given[0]} there are no results to write")
+    if only_rules and pattern is not None:
+        fail("--rules shows all rules; leave the pattern out")
     jobs = jobs or os.cpu_count() or 1
     versions = tuple(version for version in VERSIONS if version in versions) or tuple(VERSIONS)
-    builts = _build(None if only_rules else pattern, versions, jobs)
+    builts = _build(pattern, versions, jobs)
     if only_rules:
         from emu.conform.rules import table
 
@@ -93,7 +107,7 @@ def conform(
     if results is None:
         runs = run_all(builts, clock, jobs)
     else:
-        runs = check_results(builts, _reader(results))
+        runs = check_results(builts, _reader(results, builts))
     sys.exit(_show(runs, builts, pattern, versions, junit))
 
 
@@ -114,7 +128,8 @@ def _build(pattern: str | None, versions: Collection[str], jobs: int) -> "Sequen
     except AsmError as error:
         fail(str(error))
     if not builts:
-        fail(f"no case is meant by {pattern!r}; vkemu conform --list shows them")
+        of = "" if len(versions) == len(VERSIONS) else f" of {', '.join(versions)}"
+        fail(f"no case{of} is meant by {pattern!r}; vkemu conform --list shows them")
     return builts
 
 
@@ -159,9 +174,14 @@ def _write_executables(builts: "Sequence[Built]", folder: Path) -> None:
     click.echo(f"{len(builts)} executables in {folder}")
 
 
-def _reader(folder: Path) -> "Callable[[Built], str | None]":
+def _reader(folder: Path, builts: "Sequence[Built]") -> "Callable[[Built], str | None]":
+    """Return what reads the output of a program.  One that has not run is a program's failure."""
+
+    def path_of(built: "Built") -> Path:
+        return folder / f"{_file_name(built)}.tap"
+
     def read(built: "Built") -> str | None:
-        path = folder / f"{_file_name(built)}.tap"
+        path = path_of(built)
         try:
             return path.read_text(errors="replace")
         except FileNotFoundError:
@@ -169,6 +189,8 @@ def _reader(folder: Path) -> "Callable[[Built], str | None]":
         except OSError as error:
             fail(f"{path}: {error.strerror}")
 
+    if not any(path_of(built).exists() for built in builts):
+        fail(f"{folder}: no program has run there: not even {path_of(builts[0])} is there")
     return read
 
 
@@ -189,7 +211,7 @@ def _show(
     from emu.conform.runner import selected
     from emu.conform.show import failure, matrix, write_junit
 
-    console = Console(highlight=False)
+    console = Console(highlight=False, width=output_width())
     checks: list[Check] = []
     for run in _counted("running", runs, len(builts)):
         checks += [check for check in run if selected(pattern, check.built.program, check.case)]

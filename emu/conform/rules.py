@@ -50,8 +50,9 @@ def table(builts: Iterable[Built]) -> Iterator[str]:
     yield "| rule | says | checked by |"
     yield "| --- | --- | --- |"
     for rule in rules():
-        cases = ", ".join(_shortened(citing.get(rule.id, ())))
-        yield f"| {rule.id} | {_cell(rule.statement)} | {cases or _cell(f'*{rule.uncovered}*')} |"
+        why_none = rule.uncovered or "No case in these versions"
+        cases = ", ".join(_shortened(citing.get(rule.id, ()))) or _cell(f"*{why_none}*")
+        yield f"| {rule.id} | {_cell(rule.statement)} | {cases} |"
 
 
 def _shortened(cases: Sequence[str]) -> Iterator[str]:

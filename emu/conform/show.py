@@ -1,5 +1,6 @@
 """The results of a conformance run: a matrix, every failure in full, JUnit for machines."""
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from io import StringIO
@@ -18,7 +19,8 @@ from emu.disasm import disassemble
 
 _GUEST_CODE = 0x20000  # CODE of conform.inc
 _ALL_BITS = (1 << 64) - 1
-_PLAIN_WIDTH = 120
+_PLAIN_WIDTH = 200
+_NOT_XML = re.compile("[^\t\n -\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
 def matrix(checks: Sequence[Check], versions: Sequence[str]) -> Table:
@@ -120,13 +122,10 @@ def _value(name: str, value: int) -> str:
 
 def _code(failure: Failure) -> Iterator[Text]:
     """Yield the guest's code, with marks where it was expected to stop and where it did."""
-    expected, actual = failure.words["tf_rip"].expected, failure.words["tf_rip"].actual
+    rip = failure.words.get("tf_rip")
+    marks = (("expected rip", rip.expected), ("actual rip", rip.actual)) if rip else ()
     for line in disassemble(failure.code, _GUEST_CODE):
-        here = [
-            name
-            for name, rip in (("expected rip", expected), ("actual rip", actual))
-            if rip == line.address
-        ]
+        here = [name for name, address in marks if address == line.address]
         yield Text(
             f"  {line.address:x}  {line.code.hex(' '):<24}  {line.text:<32}"
             f"{'  <- ' if here else ''}{', '.join(here)}".rstrip(),
@@ -148,7 +147,7 @@ def write_junit(path: Path, checks: Iterable[Check]) -> None:
         for check in members:
             case = ElementTree.SubElement(suite, "testcase", name=check.case.name, classname=name)
             if not check.passed:
-                text = plain(failure(check))
+                text = _NOT_XML.sub("\N{REPLACEMENT CHARACTER}", plain(failure(check)))
                 ElementTree.SubElement(case, "failure", message=check.case.title).text = text
     ElementTree.indent(suites)
     path.write_bytes(ElementTree.tostring(suites, encoding="utf-8", xml_declaration=True))

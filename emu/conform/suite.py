@@ -108,8 +108,8 @@ def build(program: Program, abi: AbiVersion) -> Built:
     return Built(program, abi.name, assembly)
 
 
-def executable(code: bytes, *, bss_size: int = _BSS) -> bytes:
-    """Return an ELF executable of DragonFly's that has `code` at LOAD_ADDRESS and starts there.
+def executable(code: bytes, address: int = LOAD_ADDRESS, bss_size: int = _BSS) -> bytes:
+    """Return an ELF executable that has `code` at `address` and starts there.
 
     `bss_size` zeroed bytes follow it, as they follow a flat binary.
     """
@@ -117,8 +117,8 @@ def executable(code: bytes, *, bss_size: int = _BSS) -> bytes:
         p_type=Pt.LOAD,
         p_flags=Pf.R | Pf.W | Pf.X,
         p_offset=PAGE_SIZE,
-        p_vaddr=LOAD_ADDRESS,
-        p_paddr=LOAD_ADDRESS,
+        p_vaddr=address,
+        p_paddr=address,
         p_filesz=len(code),
         p_memsz=round_page(len(code)),
         p_align=PAGE_SIZE,
@@ -127,8 +127,8 @@ def executable(code: bytes, *, bss_size: int = _BSS) -> bytes:
         p_type=Pt.LOAD,
         p_flags=Pf.R | Pf.W,
         p_offset=PAGE_SIZE + round_page(len(code)),
-        p_vaddr=LOAD_ADDRESS + round_page(len(code)),
-        p_paddr=LOAD_ADDRESS + round_page(len(code)),
+        p_vaddr=address + round_page(len(code)),
+        p_paddr=address + round_page(len(code)),
         p_memsz=bss_size,
         p_align=PAGE_SIZE,
     )
@@ -136,7 +136,7 @@ def executable(code: bytes, *, bss_size: int = _BSS) -> bytes:
         e_type=ElfType.EXEC,
         e_machine=EM_X86_64,
         e_version=EV_CURRENT,
-        e_entry=LOAD_ADDRESS,
+        e_entry=address,
         e_phoff=EHDR_SIZE,
         e_ehsize=EHDR_SIZE,
         e_phentsize=PHDR_SIZE,

@@ -8,10 +8,12 @@ from typing import NamedTuple
 
 from emu.conform.suite import Case
 
-_PLAN = re.compile(r"1\.\.(\d+)")
-_VERDICT = re.compile(r"(not )?ok (\d+) - (.*)")
-_FIELD = re.compile(r"  (\w+): (\S.*)")
-_WORD = re.compile(r"    (\w+): \[(.*)\]")
+_PLAN = re.compile(r"1\.\.\d+")
+_VERDICT = re.compile(r"(not )?ok \d+ - (.*)")
+_KIND = re.compile(r"  kind: (\w+)")
+_NUMBER = re.compile(r"  (at|expected|actual): 0x([0-9a-f]+)")
+_CODE = re.compile(r"  code: 0x((?:[0-9a-f]{2})*)")
+_WORD = re.compile(r"    (\w+): \[(0x[0-9a-f]+(?:, 0x[0-9a-f]+){3})\]")
 
 
 class Word(NamedTuple):
@@ -67,7 +69,7 @@ def parse(text: str) -> Report:
         line = lines.popleft()
         if match := _VERDICT.fullmatch(line):
             try:
-                case = Case.parse(match[3])
+                case = Case.parse(match[2])
             except ValueError:
                 remarks.append(line)
                 continue
@@ -81,21 +83,17 @@ def parse(text: str) -> Report:
 
 def _failure(lines: deque[str]) -> Failure:
     """Take the diagnosis that follows a verdict, as far as it got."""
-    fields: dict[str, str] = {}
+    kind, code = "unknown", b""
+    numbers = {"at": 0, "expected": 0, "actual": 0}
     words: dict[str, Word] = {}
     while lines and lines[0].startswith("  "):
         line = lines.popleft()
-        if match := _WORD.fullmatch(line):
-            values = [int(value, 16) for value in match[2].split(", ")]
-            if len(values) == len(Word._fields):
-                words[match[1]] = Word(*values)
-        elif match := _FIELD.fullmatch(line):
-            fields[match[1]] = match[2]
-    return Failure(
-        fields.get("kind", "unknown"),
-        int(fields.get("at", "0"), 16),
-        int(fields.get("expected", "0"), 16),
-        int(fields.get("actual", "0"), 16),
-        bytes.fromhex(fields.get("code", "").removeprefix("0x")),
-        words,
-    )
+        if match := _KIND.fullmatch(line):
+            kind = match[1]
+        elif match := _NUMBER.fullmatch(line):
+            numbers[match[1]] = int(match[2], 16)
+        elif match := _CODE.fullmatch(line):
+            code = bytes.fromhex(match[1])
+        elif match := _WORD.fullmatch(line):
+            words[match[1]] = Word(*(int(value, 16) for value in match[2].split(", ")))
+    return Failure(kind, **numbers, code=code, words=words)

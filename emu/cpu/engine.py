@@ -50,8 +50,10 @@ class CpuEngine(Protocol):
         """Can blocks be counted here?  Known after arm()."""
         ...
 
-    blocks: int
-    """Basic blocks started so far; counts only while a budget is set."""
+    @property
+    def blocks(self) -> int:
+        """Basic blocks started so far; counts only while a budget is set."""
+        ...
 
     tsc: Callable[[], int] | None
     """What RDTSC and RDTSCP read; None for the host's counter, which no run can repeat."""

@@ -19,7 +19,13 @@ from emu.cpu.new_code import (
     suspects,
     suspicious,
 )
-from emu.cpu.unicorn_library import HARMLESS_FUNCTION, emu_stop, forget_all_code, forget_code
+from emu.cpu.unicorn_library import (
+    HARMLESS_FUNCTION,
+    emu_stop,
+    forget_all_code,
+    forget_code,
+    read_register,
+)
 
 _MOST_HOOKS = 512  # each makes translating a little slower
 
@@ -27,8 +33,8 @@ _MOST_HOOKS = 512  # each makes translating a little slower
 class OddCode:
     """The hooks at odd instructions of one engine.
 
-    `code_at(va, size)` returns what it would fetch now.  Before an instruction with a hook is
-    executed, `on_reached` is called with its address, and `on_odd` with its kind if it is odd.
+    `code_at(va, size)` returns what it would fetch now.  Before an odd instruction is executed,
+    `on_odd` is called with its kind.
     """
 
     def __init__(
@@ -36,17 +42,17 @@ class OddCode:
         handle: object,
         hooks: Hooks,
         code_at: Callable[[int, int], bytes],
-        on_reached: Callable[[int], None],
         on_odd: Callable[[Kind], None],
     ) -> None:
         self.pending = False  # the engine was stopped, and watch() must be called
+        self.reached: tuple[int, int] | None = None
+        """The last instruction with a hook that the run has come to, and RFLAGS before it."""
         self.passed: int | None = None  # the address of an instruction to be left alone
         self.unmasked = False  # an SSE exception is
         self._suspicious = suspicious(unmasked=False)
         self._handle = handle
         self._hooks = hooks
         self._code_at = code_at
-        self._on_reached = on_reached
         self._on_odd = on_odd
         self.quiet: set[int] = set()
         """Those addresses with hooks that nobody is called for: of SETcc, which spoils the flags.
@@ -66,7 +72,7 @@ class OddCode:
         if len(self._watched) + len(found) > _MOST_HOOKS:
             self._start_over()
         for va in found:
-            quiet = self._kind_at(va) is Kind.SPOILS_FLAGS and va not in self._watched
+            quiet = self.kind_at(va) is Kind.SPOILS_FLAGS and va not in self._watched
             if va in self.quiet:
                 self._hooks.delete(self._watched[va])
                 self.quiet.discard(va)
@@ -98,22 +104,22 @@ class OddCode:
             found = [pc + at for at in suspects(code, count, self.unmasked)]
         quiet = self.quiet.intersection(range(pc, pc + size))
         self._found = [va for va in found if va not in self._watched]
-        self._found += [va for va in quiet if self._kind_at(va) is not Kind.SPOILS_FLAGS]
+        self._found += [va for va in quiet if self.kind_at(va) is not Kind.SPOILS_FLAGS]
         if self._found:
             self.pending = True
             emu_stop(self._handle)
 
-    def _kind_at(self, va: int) -> Kind | None:
+    def kind_at(self, va: int) -> Kind | None:
         return kind_of(self._code_at(va, LONGEST_INSTRUCTION))
 
     def spoils_flags(self, va: int) -> bool:
         """Tell whether the instruction at `va` has just spoilt the flags, if it has faulted."""
-        return va in self.quiet and self._kind_at(va) is Kind.SPOILS_FLAGS
+        return va in self.quiet and self.kind_at(va) is Kind.SPOILS_FLAGS
 
     def _reached(self, handle: int, va: int, size: int, data: int) -> None:
-        self._on_reached(va)
+        self.reached = va, read_register(self._handle, "RFLAGS")
         if va == self.passed:
             return
-        kind = self._kind_at(va)
+        kind = self.kind_at(va)
         if kind is not None and (self.unmasked or kind not in SSE_KINDS):
             self._on_odd(kind)

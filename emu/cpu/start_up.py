@@ -39,9 +39,9 @@ from emu.cpu.unicorn_library import (
 from emu.vm.phys import PhysicalMemory
 
 CR0 = 0x8005_0033  # PG AM WP NE ET MP PE
-_CR4 = 0x620  # OSXMMEXCPT OSFXSR PAE
-_MSR_EFER = 0xC000_0080
-_EFER = 0x901  # NXE LME SCE; LMA follows from CR0.PG
+CR4 = 0x620  # OSXMMEXCPT OSFXSR PAE
+MSR_EFER = 0xC000_0080
+EFER = 0x901  # NXE LME SCE; LMA follows from CR0.PG
 
 
 class _Probe(NamedTuple):
@@ -109,9 +109,9 @@ class StartUp:
         """
         handle, space = self._handle, self._space
         write_gdtr(handle, GDT_VA, 8 * len(GDT) - 1)
-        write_register(handle, "CR4", _CR4)
+        write_register(handle, "CR4", CR4)
         write_register(handle, "CR3", space.root)
-        write_msr(handle, _MSR_EFER, _EFER)
+        write_msr(handle, MSR_EFER, EFER)
         write_register(handle, "CR0", CR0)
         write_register(handle, "CS", KERNEL_CS)
         write_register(handle, "SS", KERNEL_DS)

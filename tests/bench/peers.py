@@ -19,12 +19,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from bench.guest import COMPUTATIONS, elf, source
+from bench.guest import COMPUTATIONS, PROJECT, elf, source
 from syscalls.table import SYMBOLS
 
-PROJECT = Path(__file__).parent.parent.parent
 LINUX = {"SYS_getpid": 39, "SYS_exit": 60}
-PROGRAMS = ("peer_getpid", *COMPUTATIONS)
+PROGRAMS = ("getpid", *COMPUTATIONS)
 TURNS = 5
 
 _NOTHING = """

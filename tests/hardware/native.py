@@ -25,8 +25,9 @@ from struct import Struct
 
 import pytest
 
-from emu.abi.x86 import PAGE_SIZE, Vector
+from emu.abi.x86 import PAGE_SIZE, Vector, round_page
 from emu.asm import assemble
+from emu.conform.suite import executable
 from hardware.machine import (
     AREAS,
     CODE,
@@ -177,15 +178,9 @@ class NativeCpu:
 
 
 def _program() -> bytes:
-    """Return the oracle as an ELF file of one segment that can do everything."""
+    """Return the oracle as an ELF file; behind its code is memory for the signal stack."""
     code = assemble(Path(__file__).with_name("oracle.s"), origin=_BASE, symbols=_LAYOUT).code
-    header = Struct("<16sHHIQQQIHHHHHH").pack(
-        b"\x7fELF\x02\x01\x01", 2, 62, 1, _BASE, 64, 0, 0, 64, 56, 1, 0, 0, 0
-    )
-    segment = Struct("<IIQQQQQQ").pack(
-        1, 7, PAGE_SIZE, _BASE, _BASE, len(code), _IMAGE_SIZE, PAGE_SIZE
-    )
-    return (header + segment).ljust(PAGE_SIZE, b"\0") + code
+    return executable(code, _BASE, _IMAGE_SIZE - round_page(len(code)))
 
 
 def start_or_skip() -> NativeCpu:

@@ -1,10 +1,8 @@
 """Where things are in the virtual kernels that the model and the emulator have both.
 
-As in guest_programs/conformance/space.inc: an image of 16 pages, which the virtual kernel sees at
+As in guest_programs/conformance/conform.inc: an image of 16 pages, which the virtual kernel sees at
 RAM.
 """
-
-from conftest import LOAD_ADDRESS
 
 from model.specification import INSTRUCTIONS, Instruction
 
@@ -16,7 +14,6 @@ ISLAND = 0x800
 """Where the instructions are in each page of the image, and in the program's first."""
 RW_FILE, RO_FILE, NO_FILE = 0, 1, 9
 """Descriptors of the image, and one that is none."""
-OWN_CODE = LOAD_ADDRESS
 
 
 def island() -> bytes:

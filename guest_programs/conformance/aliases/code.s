@@ -46,6 +46,30 @@ RETURNS_SIZE = 9
     RUN
 .endm
 
+# CALLS_BOTH through: the guest writes two routines of a page through this address, and calls both.
+.macro CALLS_BOTH through
+    CODE_PATH
+    .irp place, 0, 0x80
+    mov qword ptr [RAM + IMG_DATA + \place], 0x01c0c748
+    mov dword ptr [RAM + IMG_DATA + \place + 7], 0xc3      # ret
+    .endr
+    SPACE_MMAP 0x70000, PAGE_SIZE, RW, ANON + MAP_FIXED
+    OK
+    GUEST_FROM calls, calls_end
+    GIVE RSP, 0x70800
+    GIVE RSI, PLAIN
+    GIVE RDI, \through
+    WANT R8, 0
+    WANT R9, 10*1 + 10*2
+    WANT R10, PLAIN + 0x80
+    WANT RAX, 2
+    .irp word, RBX, RCX, RDX, RFLAGS    # CPUID's, and the sum's
+    ANY \word
+    .endr
+    EXPECT T_BPTFLT, CODE + calls_end - calls + 1
+    RUN
+.endm
+
 # Everything that runs it runs it, so that whatever is kept of it is kept.
 .macro CODE_CASE name, title
 CASE \name, "6.14.12", \title
@@ -182,50 +206,12 @@ CASE new_alias, "6.14.12", "Two routines of one page, written through a mapping 
     .endr
 
 CASE guest_new_alias, "6.14.12", "A guest that writes two routines of a page at an address that nothing has executed"
-    CODE_PATH
-    .irp place, 0, 0x80
-    mov qword ptr [RAM + IMG_DATA + \place], 0x01c0c748
-    mov dword ptr [RAM + IMG_DATA + \place + 7], 0xc3      # ret
-    .endr
-    SPACE_MMAP 0x70000, PAGE_SIZE, RW, ANON + MAP_FIXED
-    OK
     SPACE_MMAP 0x80000, PAGE_SIZE, RW, PLAIN_MAP, r12, IMG_DATA
     OK
-    GUEST_FROM calls, calls_end
-    GIVE RSP, 0x70800
-    GIVE RSI, PLAIN
-    GIVE RDI, 0x80000
-    WANT R8, 0
-    WANT R9, 10*1 + 10*2
-    WANT R10, PLAIN + 0x80
-    WANT RAX, 2
-    .irp word, RBX, RCX, RDX, RFLAGS    # CPUID's, and the sum's
-    ANY \word
-    .endr
-    EXPECT T_BPTFLT, CODE + calls_end - calls + 1
-    RUN
+    CALLS_BOTH 0x80000
 
 CASE guest_two_places, "6.14.12", "A guest that writes two routines of a page through another address, and calls both"
-    CODE_PATH
-    .irp place, 0, 0x80
-    mov qword ptr [RAM + IMG_DATA + \place], 0x01c0c748
-    mov dword ptr [RAM + IMG_DATA + \place + 7], 0xc3      # ret
-    .endr
-    SPACE_MMAP 0x70000, PAGE_SIZE, RW, ANON + MAP_FIXED
-    OK
-    GUEST_FROM calls, calls_end
-    GIVE RSP, 0x70800
-    GIVE RSI, PLAIN
-    GIVE RDI, PLAIN_AGAIN
-    WANT R8, 0
-    WANT R9, 10*1 + 10*2
-    WANT R10, PLAIN + 0x80
-    WANT RAX, 2
-    .irp word, RBX, RCX, RDX, RFLAGS    # CPUID's, and the sum's
-    ANY \word
-    .endr
-    EXPECT T_BPTFLT, CODE + calls_end - calls + 1
-    RUN
+    CALLS_BOTH PLAIN_AGAIN
 
 CASE ours, "6.14.12", "The virtual kernel's own code, written through another mapping of it, and by read(2)"
     CODE_PATH

@@ -27,13 +27,6 @@ INFO_SIZE = VEXT_GS_BASE
     VMSPACE
 .endm
 
-.macro VMSPACE
-    SYSCALL SYS_vmspace_create, SPACE
-    OK
-    SYSCALL7 SYS_vmspace_mmap, SPACE, CODE, IMG_SIZE, RWX, PLAIN_MAP, r12, 0
-    OK
-.endm
-
 # A case's start: a guest that would leave a trace, and frames that are good.
 .macro READY
     mov qword ptr [RAM + IMG_DATA], 0

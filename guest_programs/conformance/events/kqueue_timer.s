@@ -1,22 +1,10 @@
 # EVFILT_TIMER counts milliseconds.
 
 .include "../threads.inc"
+.include "../clock.inc"
 .include "../events.inc"
 
 FLAGS = EV_ADD | EV_CLEAR
-
-# ELAPSED: rax is how many nanoseconds have passed since START_CLOCK.
-.macro START_CLOCK
-    SYSCALL SYS_clock_gettime, CLOCK_MONOTONIC, before
-.endm
-.macro ELAPSED
-    SYSCALL SYS_clock_gettime, CLOCK_MONOTONIC, after
-    mov rax, [after]
-    sub rax, [before]
-    imul rax, rax, 1000000000
-    add rax, [after + 8]
-    sub rax, [before + 8]
-.endm
 
 CASE not_yet, "2.1.8", "Before its time there is no event"
     KQUEUE
@@ -125,9 +113,5 @@ now:
     .quad 0, 0
 ms45:
     .quad 0, 45000000
-before:
-    .quad 0, 0
-after:
-    .quad 0, 0
 events:
     .zero 8 * 32

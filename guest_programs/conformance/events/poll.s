@@ -1,6 +1,7 @@
 # poll tells what of the things asked is so.
 
 .include "../threads.inc"
+.include "../clock.inc"
 
 # POLLFD events: a struct pollfd; PUT fills in its descriptor.
 .macro POLLFD events
@@ -90,19 +91,19 @@ CASE several, "2.1", "The result counts the descriptors with events; each has it
 CASE time_passes, "2.1", "After the timeout, in milliseconds, the result is 0"
     PIPE
     PUT in, r12
-    SYSCALL SYS_clock_gettime, CLOCK_MONOTONIC, before
+    START_CLOCK
     SYSCALL SYS_poll, in, 1, 20
     OK
     EQUAL rax, 0
-    call elapsed
+    ELAPSED
     AT_LEAST rax, 20000000
 
 CASE no_descriptors, "2.1", "Without descriptors poll is a sleep"
-    SYSCALL SYS_clock_gettime, CLOCK_MONOTONIC, before
+    START_CLOCK
     SYSCALL SYS_poll, 0, 0, 20
     OK
     EQUAL rax, 0
-    call elapsed
+    ELAPSED
     AT_LEAST rax, 20000000
 
 CASE woken, "2.1", "What comes meanwhile ends the wait"
@@ -159,16 +160,6 @@ writer:
     SYSCALL SYS_write, [pipe_to_write], letter, 1
     END_LWP
 
-# rax: the nanoseconds since `before`.
-elapsed:
-    SYSCALL SYS_clock_gettime, CLOCK_MONOTONIC, after
-    mov rax, [after]
-    sub rax, [before]
-    imul rax, rax, 1000000000
-    add rax, [after + 8]
-    sub rax, [before + 8]
-    ret
-
     .balign 8
 in:
     POLLFD POLLIN | POLLRDNORM | POLLPRI
@@ -182,10 +173,6 @@ fds:
     POLLFD POLLIN
     POLLFD POLLOUT
     POLLFD POLLOUT
-before:
-    .quad 0, 0
-after:
-    .quad 0, 0
 pipe_to_write:
     .quad 0
 letter:

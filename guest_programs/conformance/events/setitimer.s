@@ -1,19 +1,7 @@
 # SIGALRM after the real time, SIGVTALRM and SIGPROF after the CPU time of a timer.
 
 .include "../signal.inc"
-
-# ELAPSED: rax is how many nanoseconds have passed since START_CLOCK.
-.macro START_CLOCK
-    SYSCALL SYS_clock_gettime, CLOCK_MONOTONIC, before
-.endm
-.macro ELAPSED
-    SYSCALL SYS_clock_gettime, CLOCK_MONOTONIC, after
-    mov rax, [after]
-    sub rax, [before]
-    imul rax, rax, 1000000000
-    add rax, [after + 8]
-    sub rax, [before + 8]
-.endm
+.include "../clock.inc"
 
 # NO_TIMERS: none is running, and no signal has been caught.
 .macro NO_TIMERS
@@ -207,7 +195,3 @@ caught:
     .quad 0
 count:
     .quad 0
-before:
-    .quad 0, 0
-after:
-    .quad 0, 0

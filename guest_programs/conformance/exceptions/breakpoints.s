@@ -2,12 +2,6 @@
 
 .include "own.inc"
 
-.ifdef VPTE_RW
-BREAKPOINT = TRAP_BRKPT
-.else
-BREAKPOINT = TRAP_TRACE
-.endif
-
     OWN_SPACE
 
 CASE int3, "3.4.3 9.8 12.1", "INT3 is T_BPTFLT, with rip behind it and the version's code"

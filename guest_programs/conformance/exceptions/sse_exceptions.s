@@ -19,7 +19,7 @@ MINUS_ONE = 0xbff0000000000000
 SIGNALLING = 0x7ff0000000000001         # a NaN
 
     OWN_SPACE
-    GUEST_TOO
+    VMSPACE
 
 # OPERANDS flag, left, right: the exception with this flag is not masked; xmm0 and xmm1 begin so.
 .macro OPERANDS flag, left, right

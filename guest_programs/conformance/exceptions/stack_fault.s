@@ -10,7 +10,7 @@ STACK_CODE = BUS_OBJERR
 NONCANONICAL = 0x900000000000
 
     OWN_SPACE
-    GUEST_TOO
+    VMSPACE
 
 # Each is looked at twice: here, and in a guest.
 .macro STACK_FAULT name, title, guest_title, code

@@ -8,7 +8,7 @@ MASK_ALL = 0x127f
 SUMMARY = 0x80                          # of the status word: an exception waits
 
     OWN_SPACE
-    GUEST_TOO
+    VMSPACE
 
 .macro X87 exception, code
     mov word ptr [CONTROL], MASK_ALL & ~(\exception)

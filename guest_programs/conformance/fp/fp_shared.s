@@ -113,10 +113,7 @@ CASE mmx, "7.6.1", "An MMX register is an x87 register there too"
 
 CASE between_guests, "7.6.1", "What one guest leaves, the guest of another vmspace finds"
     FRESH_FP
-    SYSCALL SYS_vmspace_create, OTHER_SPACE
-    OK
-    SYSCALL7 SYS_vmspace_mmap, OTHER_SPACE, CODE, IMG_SIZE, RWX, PLAIN_MAP, r12, 0
-    OK
+    VMSPACE OTHER_SPACE
     GUEST "movq xmm9, rax; syscall; .byte 0x0f, 0x1f, 0x00; movq rax, xmm9; syscall"
     EXPECT T_FAST_SYSCALL, CODE + 7
     RUN

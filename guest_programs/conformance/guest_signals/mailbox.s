@@ -5,7 +5,6 @@
 
 OTHER_COMMAND = 2
 NOWHERE = 0x123456
-RUNNING = RAM + IMG_DATA + 16           # the guest counts here
 
     PLAIN_SPACE
 

@@ -2,17 +2,11 @@
 
 .include "mailbox.inc"
 
-GO = RAM + IMG_DATA + 8                 # the guest runs until this is not 0
-RUNNING = RAM + IMG_DATA + 16           # it counts here
-
     PLAIN_SPACE
 
 # INTERRUPT: SIGUSR1 will come while the guest runs.
 .macro INTERRUPT
-    mov qword ptr [GO], 0
-    mov qword ptr [RUNNING], 0
-    GUEST "inc qword ptr [rdi + 16]; cmp qword ptr [rdi + 8], 0; je .-9; syscall"
-    GIVE RDI, DATA
+    COUNTS
     EXPECT 0, CODE
     ANY RIP
     ANY RFLAGS

@@ -1,32 +1,10 @@
 # Stops and slices of time, which a guest and its virtual kernel do not see.
 
-.include "../recorder.inc"
+.include "counting.inc"
 
-GO = RAM + IMG_DATA + 8                 # the guest runs until this is not 0
-RUNNING = RAM + IMG_DATA + 16           # it counts here
 HERS = RAM + IMG_DATA + 24              # what others count
 
     PLAIN_SPACE
-
-# WAITS: a guest that counts until GO, and then makes a system call.  It has not started yet.
-.macro WAITS
-    FORGET_SIGNALS
-    mov qword ptr [GO], 0
-    mov qword ptr [RUNNING], 0
-    mov qword ptr [HERS], 0
-    GUEST "inc qword ptr [rdi + 16]; cmp qword ptr [rdi + 8], 0; je .-9; syscall"
-    GIVE RDI, DATA
-    EXPECT T_FAST_SYSCALL, CODE + 13
-    ANY RFLAGS
-.endm
-
-# REAPED status: the child has ended like this.
-.macro REAPED value
-    SYSCALL SYS_wait4, r14, status, 0, 0
-    OK
-    mov eax, [status]
-    EQUAL rax, \value
-.endm
 
 # The virtual kernel that is stopped is a child.
 CASE stopped, "7.2.13", "A stop and a continue are not seen: the guest stands still, and goes on"
@@ -35,8 +13,7 @@ CASE stopped, "7.2.13", "A stop and a continue are not seen: the guest stands st
     SYSCALL SYS_kill, r14, SIGSTOP
     SYSCALL SYS_wait4, r14, status, WUNTRACED, 0
     OK
-    mov eax, [status]
-    EQUAL rax, SIGSTOP << 8 | 0x7f
+    WORD32 status, SIGSTOP << 8 | 0x7f
     mov r13, [RUNNING]
     PAUSE
     EQUAL [RUNNING], r13                # it stands
@@ -54,8 +31,7 @@ stop_again:
     SYSCALL SYS_kill, r14, SIGSTOP
     SYSCALL SYS_wait4, r14, status, WUNTRACED, 0
     OK
-    mov eax, [status]
-    EQUAL rax, SIGSTOP << 8 | 0x7f
+    WORD32 status, SIGSTOP << 8 | 0x7f
     mov r13, [RUNNING]
     SYSCALL SYS_kill, r14, SIGCONT
     OK
@@ -67,6 +43,7 @@ stop_again:
 
 CASE signals_of_a_stop, "7.2.13 7.7.1", "Two signals that came during a stop end one RUN, and both are handled"
     WAITS
+    mov qword ptr [HERS], 0
     HANDLE SIGUSR1, counts
     HANDLE SIGUSR2, counts
     EXPECT 0, CODE
@@ -93,6 +70,7 @@ CASE signals_of_a_stop, "7.2.13 7.7.1", "Two signals that came during a stop end
 # The guest and a child wait for each other without a system call, again and again.
 CASE slices, "7.2.14", "The end of a time slice is not seen: the guest and another process take turns"
     WAITS
+    mov qword ptr [HERS], 0
     GUEST ".Lgive: inc qword ptr [rdi + 16]; mov rax, [rdi + 16]; .Lwait: cmp [rdi + 24], rax; jb .Lwait; cmp rax, 5; jb .Lgive; syscall"
     GIVE RDI, DATA
     WANT RAX, 5
@@ -119,6 +97,7 @@ turns:
 
 CASE two_guests, "7.2.14 6.5.6", "Two guests that take turns do not see the end of their time slices"
     WAITS
+    mov qword ptr [HERS], 0
     GUEST ".Lgive2: inc qword ptr [rdi]; mov rax, [rdi]; .Lwait2: cmp [rsi], rax; jb .Lwait2; cmp rax, 5; jb .Lgive2; syscall"
     WANT RAX, 5
     EXPECT T_FAST_SYSCALL, CODE + 19
@@ -150,17 +129,8 @@ start_guest:                            # a child runs it, and exits 0 if it cam
     SYSCALL SYS_exit, 0
 .Lstarting:
     mov r13d, 1000
-
-await_progress:                         # until the guest has counted beyond r13
-    PAUSE
-    cmp [RUNNING], r13
-    jbe await_progress
-    ret
+    jmp await_progress
 
 counts:
     lock inc qword ptr [HERS]
     ret
-
-    .balign 8
-status:
-    .quad 0

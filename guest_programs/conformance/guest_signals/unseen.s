@@ -1,24 +1,10 @@
 # Signals that a virtual kernel does not see while its guest runs: masked and ignored ones.
 
-.include "../recorder.inc"
-
-GO = RAM + IMG_DATA + 8                 # the guest runs until this is not 0
-RUNNING = RAM + IMG_DATA + 16           # it counts here
+.include "counting.inc"
 
     PLAIN_SPACE
     SYSCALL SYS_getpid
     mov [process], rax
-
-# WAITS: a guest that counts until GO, and then makes a system call.  It has not started yet.
-.macro WAITS
-    FORGET_SIGNALS
-    mov qword ptr [GO], 0
-    mov qword ptr [RUNNING], 0
-    GUEST "inc qword ptr [rdi + 16]; cmp qword ptr [rdi + 8], 0; je .-9; syscall"
-    GIVE RDI, DATA
-    EXPECT T_FAST_SYSCALL, CODE + 13
-    ANY RFLAGS
-.endm
 
 # SENDS signal: a child sends it to this process once the guest runs, and then lets the guest go.
 .macro SENDS signal
@@ -30,14 +16,6 @@ RUNNING = RAM + IMG_DATA + 16           # it counts here
     mov ebx, \signal
     jmp sender
 .Lparent\@:
-.endm
-
-# REAPED status: the child has ended like this.
-.macro REAPED value
-    SYSCALL SYS_wait4, r14, status, 0, 0
-    OK
-    mov eax, [status]
-    EQUAL rax, \value
 .endm
 
 CASE masked, "7.2.12", "A signal that is masked is not seen: the guest runs on to its system call"
@@ -115,16 +93,8 @@ sender:                                 # a child, with the signal in ebx
     mov qword ptr [GO], 1
     SYSCALL SYS_exit, 0
 
-await_progress:                         # until the guest has counted beyond r13
-    PAUSE
-    cmp [RUNNING], r13
-    jbe await_progress
-    ret
-
     .balign 8
 process:
     .quad 0
 pending:
     .quad 0, 0
-status:
-    .quad 0

@@ -27,14 +27,6 @@ TOO_LONG = 1 - PAGE_SIZE
     OK
     shr qword ptr [vkernel_enable_size], 2
 
-# BOTH errno, address, length, prot, flags, fd, offset: what mmap and vmspace_mmap say.
-.macro BOTH errno, address, length, prot, flags, fd=NO_FILE, offset=0
-    MMAP \address, \length, \prot, \flags, \fd, \offset
-    REFUSED \errno
-    SPACE_MMAP \address, \length, \prot, \flags, \fd, \offset
-    REFUSED \errno
-.endm
-
 # BOTH_DISABLED: the same while vm.vkernel_enable is 0, which it is no longer when the result is looked at.
 .macro BOTH_DISABLED errno, address, length, prot, flags, fd=NO_FILE, offset=0
     call disable

@@ -27,14 +27,6 @@ PS = PAGE_SIZE
     SPACE_MMAP TAKEN, PS, RW, ANON + MAP_FIXED
     OK
 
-# BOTH errno, address, length, prot, flags, fd, offset: what mmap and vmspace_mmap say.
-.macro BOTH errno, address, length, prot, flags, fd=NO_FILE, offset=0
-    MMAP \address, \length, \prot, \flags, \fd, \offset
-    REFUSED \errno
-    SPACE_MMAP \address, \length, \prot, \flags, \fd, \offset
-    REFUSED \errno
-.endm
-
 CASE anon_fd, "6.9.1 6.6.2", "MAP_ANON with a descriptor is EINVAL"
     BOTH ERRNO_EINVAL, 0, PS, RW, ANON, r12
 CASE anon_offset, "6.9.1", "MAP_ANON with an offset is EINVAL"

@@ -1,6 +1,7 @@
 # umtx_sleep sleeps while an int has a value; umtx_wakeup wakes one or all who do.
 
 .include "../signal.inc"
+.include "../clock.inc"
 
 RW = PROT_READ + PROT_WRITE
 ALIAS_A = 0x10000000                    # a page of a file,
@@ -70,15 +71,10 @@ CASE other_value, "2.1.1", "Another value than expected is EBUSY"
     REFUSED ERRNO_EBUSY
 
 CASE timed_out, "2.1.1", "After its microseconds the sleep is EWOULDBLOCK"
-    SYSCALL SYS_clock_gettime, CLOCK_MONOTONIC, before
+    START_CLOCK
     SYSCALL SYS_umtx_sleep, five, 5, 2000
     REFUSED ERRNO_EAGAIN
-    SYSCALL SYS_clock_gettime, CLOCK_MONOTONIC, after
-    mov rax, [after]
-    sub rax, [before]
-    imul rax, rax, 1000000000
-    add rax, [after + 8]
-    sub rax, [before + 8]
+    ELAPSED
     AT_LEAST rax, 2000000
 
 CASE int_value, "2.1.1 1.2.4", "32 bits are compared: -1 is -1"
@@ -206,7 +202,3 @@ often:
     .quad 0, 3000, 0, 3000
 never:
     .quad 0, 0, 0, 0
-before:
-    .quad 0, 0
-after:
-    .quad 0, 0

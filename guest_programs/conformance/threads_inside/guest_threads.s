@@ -62,14 +62,6 @@ NUMBERS = DATA + 0x100                  # FS:0 of each is its own number
     WORD frames + \number*TF_SIZE + TF_\word, \value
 .endm
 
-# MAKE space: another vmspace with the same image.
-.macro MAKE space
-    SYSCALL SYS_vmspace_create, \space
-    OK
-    SYSCALL7 SYS_vmspace_mmap, \space, CODE, IMG_SIZE, RWX, PLAIN_MAP, r12, 0
-    OK
-.endm
-
 CASE together, "6.5.6 6.4.1 6.5.4", "Two LWPs meet in one vmspace, where each has its own FS base"
     NONE_INSIDE
     RUNNER 1
@@ -110,7 +102,7 @@ CASE registers, "6.5.6 7.2.16", "Each LWP comes back with the registers it went 
 
 CASE own_tables, "6.5.6 6.14.6", "Two LWPs in two vmspaces, one address and two pages"
     NONE_INSIDE
-    MAKE OTHER
+    VMSPACE OTHER
     SYSCALL7 SYS_vmspace_mmap, OTHER, CODE + IMG_SIZE, PAGE_SIZE, RWX, PLAIN_MAP, r12, 8*PAGE_SIZE
     OK
     SYSCALL7 SYS_vmspace_mmap, SPACE, CODE + IMG_SIZE, PAGE_SIZE, RWX, PLAIN_MAP, r12, 9*PAGE_SIZE
@@ -130,7 +122,7 @@ CASE own_tables, "6.5.6 6.14.6", "Two LWPs in two vmspaces, one address and two 
 
 CASE busy_apart, "6.4.1 6.5.6", "An LWP in one vmspace does not keep another from being destroyed"
     NONE_INSIDE
-    MAKE OTHER
+    VMSPACE OTHER
     RUNNER 1
     AWAIT_INSIDE 1
     SYSCALL SYS_vmspace_destroy, OTHER
@@ -189,7 +181,7 @@ CASE ended_afterwards, "6.15.5 6.4.1", "LWPs that have come back and ended leave
     OK
     SYSCALL SYS_vmspace_destroy, SPACE
     REFUSED ERRNO_ENOENT
-    MAKE SPACE
+    VMSPACE SPACE
 
     FINISH
 

@@ -21,8 +21,6 @@ CASE survives, "6.14.5", "Translations survive leaving, entering, and guests in 
     READS SEEN, A
     mov qword ptr [L1], 0
     call other_space
-    SYSCALL7 SYS_vmspace_mmap, OTHER_SPACE, WINDOW, WINDOW_SIZE, RWX, TABLED_MAP, r12, 0
-    OK
     .rept 3
     call other_runs
     READS SEEN, A
@@ -37,11 +35,7 @@ CASE same_address, "6.14.6", "Another vmspace has its own translation of the sam
     PATH_AB
     READS SEEN, A
     mov qword ptr [L1], AT_B + PTE_RW
-    call other_space
-    SYSCALL7 SYS_vmspace_mmap, OTHER_SPACE, WINDOW, WINDOW_SIZE, RWX, TABLED_MAP, r12, 0
-    OK
-    SYSCALL SYS_vmspace_mcontrol, OTHER_SPACE, WINDOW, WINDOW_SIZE, MADV_SETMAP, E5
-    OK
+    call other_tabled
     call other_reads
     EQUAL [frame + TF_RAX], B
     READS SEEN, A
@@ -67,11 +61,7 @@ CASE same_address, "6.14.6", "Another vmspace has its own translation of the sam
 CASE each_marks, "6.14.6", "What another vmspace has marked is marked again for this one"
     PATH_AB
     READS SEEN, A
-    call other_space
-    SYSCALL7 SYS_vmspace_mmap, OTHER_SPACE, WINDOW, WINDOW_SIZE, RWX, TABLED_MAP, r12, 0
-    OK
-    SYSCALL SYS_vmspace_mcontrol, OTHER_SPACE, WINDOW, WINDOW_SIZE, MADV_SETMAP, E5
-    OK
+    call other_tabled
     mov qword ptr [L1], E1
     call other_reads
     WORD L1, E1 + VPTE_A
@@ -101,21 +91,13 @@ CASE fixed_drops, "6.14.7 6.9.14", "So does a mapping that replaces another"
 
 CASE destroy_drops, "6.14.7 6.4.2", "Destroying a vmspace drops its translations"
     PATH_AB
-    call other_space
-    SYSCALL7 SYS_vmspace_mmap, OTHER_SPACE, WINDOW, WINDOW_SIZE, RWX, TABLED_MAP, r12, 0
-    OK
-    SYSCALL SYS_vmspace_mcontrol, OTHER_SPACE, WINDOW, WINDOW_SIZE, MADV_SETMAP, E5
-    OK
+    call other_tabled
     call other_reads
     EQUAL [frame + TF_RAX], A
     SYSCALL SYS_vmspace_destroy, OTHER_SPACE
     OK
     mov qword ptr [L1], AT_B + PTE_RW
-    call other_space
-    SYSCALL7 SYS_vmspace_mmap, OTHER_SPACE, WINDOW, WINDOW_SIZE, RWX, TABLED_MAP, r12, 0
-    OK
-    SYSCALL SYS_vmspace_mcontrol, OTHER_SPACE, WINDOW, WINDOW_SIZE, MADV_SETMAP, E5
-    OK
+    call other_tabled
     call other_reads
     EQUAL [frame + TF_RAX], B
     SYSCALL SYS_vmspace_destroy, OTHER_SPACE
@@ -123,12 +105,21 @@ CASE destroy_drops, "6.14.7 6.4.2", "Destroying a vmspace drops its translations
 
     FINISH
 
-# A vmspace with the guest's code and nothing else.
+# A vmspace with the guest's code, and a window on the table that it cannot look through.
 other_space:
     SYSCALL SYS_vmspace_destroy, OTHER_SPACE        # in case that a case before has failed
     SYSCALL SYS_vmspace_create, OTHER_SPACE
     OK
     SYSCALL7 SYS_vmspace_mmap, OTHER_SPACE, CODE, PAGE_SIZE, RWX, PLAIN_MAP, r12, 0
+    OK
+    SYSCALL7 SYS_vmspace_mmap, OTHER_SPACE, WINDOW, WINDOW_SIZE, RWX, TABLED_MAP, r12, 0
+    OK
+    ret
+
+# It can look through this one.
+other_tabled:
+    call other_space
+    SYSCALL SYS_vmspace_mcontrol, OTHER_SPACE, WINDOW, WINDOW_SIZE, MADV_SETMAP, E5
     OK
     ret
 

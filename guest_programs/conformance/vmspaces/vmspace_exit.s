@@ -13,10 +13,10 @@
 
     IMAGE
     GUEST_FROM guest, guest_end
-    MAKE SPACE
+    VMSPACE SPACE
 
 CASE child_inside, "6.15.1 6.4.1", "A child that runs in a vmspace keeps it from being destroyed"
-    MAKE 0x6003
+    VMSPACE 0x6003
     CHILD insider
     AWAIT_WORD 1
     SYSCALL SYS_vmspace_destroy, 0x6003
@@ -34,7 +34,7 @@ insider:
 1:
 
 CASE killed_inside, "6.15.5 6.15.3", "A process that is killed inside a vmspace lets go of it"
-    MAKE 0x6004
+    VMSPACE 0x6004
     CHILD victim
     AWAIT_WORD 1
     SYSCALL SYS_kill, r14, SIGKILL
@@ -48,7 +48,7 @@ victim:
 1:
 
 CASE exit_beside, "6.15.5 6.15.3", "An LWP whose process exits while it is inside lets go of the vmspace"
-    MAKE 0x6005
+    VMSPACE 0x6005
     CHILD leaver
     ENDED 7 << 8
     EQUAL [RAM + IMG_DATA], 1
@@ -63,7 +63,7 @@ leaver:
 1:
 
 CASE exec_beside, "6.15.5 6.15.2", "An LWP whose process executes a program while it is inside lets go of it"
-    MAKE 0x6006
+    VMSPACE 0x6006
     CHILD changer
     ENDED ERRNO_EINVAL << 8
     EQUAL [RAM + IMG_DATA], 1

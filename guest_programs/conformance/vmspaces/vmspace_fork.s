@@ -7,7 +7,7 @@ SHOWN = 0x30000                         # where KVA's tables show IMG_DATA
 
     IMAGE
     GUEST_FROM guest, guest_end
-    MAKE SPACE
+    VMSPACE SPACE
 
 CASE inherited, "6.15.1", "A child has its parent's vmspaces, and runs guests in them"
     CHILD inherits
@@ -22,7 +22,7 @@ inherits:
 1:
 
 CASE made_by_child, "6.15.1 6.15.3", "What a child makes or destroys is made or destroyed for its parent too"
-    MAKE 0x6001
+    VMSPACE 0x6001
     CHILD maker
     ENDED 0
     SYSCALL SYS_vmspace_destroy, 0x6001
@@ -32,7 +32,7 @@ CASE made_by_child, "6.15.1 6.15.3", "What a child makes or destroys is made or 
     jmp 1f
 maker:
     DESTROY 0x6001
-    MAKE 0x6002
+    VMSPACE 0x6002
     SYSCALL SYS_exit, 0
 1:
 
@@ -44,7 +44,7 @@ CASE maker_gone, "6.15.3 6.15.1", "A vmspace is there for others when the proces
     DESTROY 0x6007
     jmp 1f
 mother:
-    MAKE 0x6007
+    VMSPACE 0x6007
     SYSCALL SYS_fork
     OK
     test rax, rax
@@ -58,7 +58,7 @@ orphan:
 1:
 
 CASE forked_beside, "6.15.1 6.4.1", "A fork while another LWP is inside adds nobody to the vmspace"
-    MAKE 0x6008
+    VMSPACE 0x6008
     mov qword ptr [back], 0
     mov qword ptr [RAM + IMG_DATA], 0
     START passer, 0x6008
