@@ -4,7 +4,6 @@ Capstone is imported at the first use, because few runs need it and loading it i
 """
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from functools import cache, lru_cache
 from io import BytesIO
 from typing import Any, NamedTuple
@@ -25,8 +24,7 @@ header, which it updates.
 """
 
 
-@dataclass(frozen=True, slots=True)
-class Line:
+class Line(NamedTuple):
     """One instruction, or one byte that is none."""
 
     address: int

@@ -13,7 +13,7 @@ from io import BytesIO
 from os import fsencode, fspath, strerror
 from pathlib import Path
 from stat import S_ISDIR, S_ISREG
-from typing import BinaryIO
+from typing import BinaryIO, NamedTuple
 
 from emu.abi.exec import (
     ARG_MAX,
@@ -64,8 +64,7 @@ class LoaderError(Exception):
     """The program cannot be run.  The message is one line that says which program and why."""
 
 
-@dataclass(frozen=True, slots=True)
-class LoadOptions:
+class LoadOptions(NamedTuple):
     """Where a flat program goes: it cannot say so itself.  ELF programs have no use for them."""
 
     load_addr: int = 0x400000
@@ -75,8 +74,7 @@ class LoadOptions:
     """Zeroed bytes that follow the program."""
 
 
-@dataclass(frozen=True, slots=True)
-class Image:
+class Image(NamedTuple):
     """What a new program's registers start from."""
 
     entry: int

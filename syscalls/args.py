@@ -4,9 +4,8 @@ The dispatcher decodes registers by them, the tracer prints values by them.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from enum import IntEnum, IntFlag
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 
 from emu.abi.fcntl import AT_FDCWD, At
 from emu.abi.mman import Inherit, Madv, Map, Ms, Prot
@@ -27,8 +26,7 @@ JUST_RETURN = -(1 << 64)
 """What a handler returns that has set up the frame itself (EJUSTRETURN).  No result is this."""
 
 
-@dataclass(frozen=True, slots=True)
-class Kind:
+class Kind(NamedTuple):
     """One sort of argument.  `decode` is None where the raw 64-bit word is the value."""
 
     ctype: str

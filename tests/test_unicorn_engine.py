@@ -4,7 +4,6 @@ import ctypes
 import random
 import threading
 import time
-from dataclasses import replace
 from functools import cache
 
 import keystone
@@ -1017,7 +1016,7 @@ def test_without_executable_memory_blocks_cannot_be_counted(without_executable_m
 def test_a_routine_that_does_not_stop_is_replaced(monkeypatch):
     engine = UnicornEngine(PhysicalMemory(1 << 20))
     stops = engine._stops
-    monkeypatch.setattr(stops, "_routines", replace(stops._routines, block=a_harmless_function()))
+    monkeypatch.setattr(stops, "_routines", stops._routines._replace(block=a_harmless_function()))
     engine.arm()
     guest = Guest(engine)
     guest.put(asm(COUNT))

@@ -5,7 +5,7 @@ page table whenever a guest loads a selector.  Its tables hang off one PML4 word
 root copies.  The boot space itself is where the CPU enters ring 3, and where it tests itself.
 """
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from emu.abi.x86 import (
     LEVEL_SHIFTS,
@@ -42,8 +42,7 @@ IRETQ = bytes.fromhex("48cf")
 FRAME_VA = ENTRY_VA + 0x100
 
 
-@dataclass(frozen=True, slots=True)
-class BootSpace:
+class BootSpace(NamedTuple):
     root: int
     empty_root: int  # a table with the kernel's pages alone
     code: int  # physical addresses of the pages at CODE_VA and DATA_VA

@@ -27,7 +27,7 @@ from ctypes import (
     c_void_p,
     memmove,
 )
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from emu.cpu.engine import EngineError
 from emu.cpu.hooks import Hooks
@@ -44,8 +44,7 @@ WORDS_SIZE = 192
 NO_LIMIT = 0x7FFF_FFFF  # for BUDGET; refilled when it runs out
 
 
-@dataclass(frozen=True, slots=True)
-class Convention:
+class Convention(NamedTuple):
     """The routines as one calling convention wants them: text, and the bytes it assembles to."""
 
     block_text: str
@@ -156,8 +155,7 @@ class Words:
         self.words[VECTOR] = -1
 
 
-@dataclass(frozen=True, slots=True)
-class Routines:
+class Routines(NamedTuple):
     """Addresses of the three routines in executable memory."""
 
     block: int

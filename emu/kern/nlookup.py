@@ -9,8 +9,8 @@ import os
 import stat
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from enum import Enum
+from typing import NamedTuple
 
 from emu.abi.errno import Errno, KernelError
 from emu.abi.fcntl import MAXPATHLEN, MAXSYMLINKS, NAME_MAX
@@ -39,8 +39,7 @@ _CREATING = (Purpose.CREATE, Purpose.CREATE_DIRECTORY)
 _MAY_BE_MISSING = (*_CREATING, Purpose.RENAME_TO)
 
 
-@dataclass(frozen=True, slots=True)
-class Found:
+class Found(NamedTuple):
     """The end of a path: `name` in the directory `at`, or `at` itself if it is "."."""
 
     at: int

@@ -4,7 +4,7 @@ from abc import abstractmethod
 from collections.abc import Callable
 from ctypes import sizeof
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from emu.abi.errno import Errno, KernelError
 from emu.abi.fcntl import Mode
@@ -87,8 +87,7 @@ class KernelData:
         self._data = self._data[count:]
 
 
-@dataclass(frozen=True, slots=True)
-class Address:
+class Address(NamedTuple):
     """An address as a process gives it: a path is looked up from where the process is."""
 
     raw: bytes

@@ -6,7 +6,7 @@ written in the original, such as a limit, is read-only here: there is nothing to
 
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from emu.abi.errno import Errno, KernelError
 from emu.abi.exec import PS_STRINGS_SIZE
@@ -41,8 +41,7 @@ _SIZES = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Variable:
+class Variable(NamedTuple):
     name: str
     number: int | None
     """The last number of its name; None where the original leaves that to chance (OID_AUTO)."""
