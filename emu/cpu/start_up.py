@@ -83,6 +83,14 @@ def _places(skip: int = 0) -> Iterator[int]:
     return count(16 * skip, 16)
 
 
+def _occurrences(state: bytes, wanted: bytes) -> Iterator[int]:
+    """Return where in a context these bytes are, without a look at each byte of it."""
+    at = state.find(wanted)
+    while at >= 0:
+        yield at
+        at = state.find(wanted, at + 1)
+
+
 class ExceptionWords(NamedTuple):
     """Words of a context, in place: what is written there counts once it is restored."""
 
@@ -168,13 +176,11 @@ class StartUp:
         states = self._states_after(
             _FLAGS_PROBES, 2 + len(_PROBES) + len(_SSE_PROBES), context, clean
         )
+        (first, other), values = states, [value.to_bytes(8, "little") for value in _FLAGS_SOURCES]
         found = [
             at
-            for at in range(0, len(states[0]) - 8, 4)
-            if all(
-                state[at : at + 8] == source.to_bytes(8, "little")
-                for state, source in zip(states, _FLAGS_SOURCES, strict=True)
-            )
+            for at in _occurrences(first, values[0])
+            if at % 4 == 0 and other[at : at + 8] == values[1]
         ]
         if len(found) != 1:
             raise EngineError(
@@ -212,11 +218,10 @@ class StartUp:
         mxcsr = MXCSR_DEFAULT.to_bytes(4, "little")
         flags = [
             at
-            for at, values in enumerate(zip(before, *states, strict=True))
-            if values == _SSE_FLAGS and before[at + _MXCSR_OFFSET :][:4] == mxcsr
+            for at in (place - _MXCSR_OFFSET for place in _occurrences(before, mxcsr))
+            if tuple(state[at] for state in (before, *states)) == _SSE_FLAGS
         ]
-        changes = enumerate(zip(before, flushing, strict=True))
-        x87_flush = [at for at, change in changes if change == (0, 1)]
+        x87_flush = [at for at in _occurrences(flushing, b"\x01") if before[at] == 0]
         if len(flags) != 1 or len(x87_flush) != 1:
             raise EngineError(
                 "this version of Unicorn keeps its SSE state in an unknown place"
