@@ -176,7 +176,7 @@ class NoRoom(Unusable):
 # What is to be loaded where
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class _Part:
     """Pages [start, end) that begin with `file_size` bytes of the file and go on with zeros."""
 
@@ -187,7 +187,7 @@ class _Part:
     file_size: int
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class _Plan:
     parts: list[_Part] = field(default_factory=list)
     entry: int = 0

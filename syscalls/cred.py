@@ -5,7 +5,6 @@ EPERM.  Where a call sets several ids, -1 leaves one as it is.
 """
 
 from collections.abc import Collection
-from dataclasses import replace
 from struct import pack, unpack
 
 from emu.abi.errno import Errno, KernelError
@@ -43,13 +42,13 @@ def setuid(lwp: Lwp, uid: UInt) -> None:
     """Set all three users; to others than the real and the effective one, as root only."""
     ids = lwp.proc.ucred
     _check(ids, [uid], (ids.ruid, ids.uid))
-    _become(lwp, replace(ids, uid=uid, ruid=uid, svuid=uid))
+    _become(lwp, ids._replace(uid=uid, ruid=uid, svuid=uid))
 
 
 def seteuid(lwp: Lwp, euid: UInt) -> None:
     ids = lwp.proc.ucred
     _check(ids, [euid], (ids.ruid, ids.svuid))
-    _become(lwp, replace(ids, uid=euid))
+    _become(lwp, ids._replace(uid=euid))
 
 
 def setreuid(lwp: Lwp, ruid: UInt, euid: UInt) -> None:
@@ -57,9 +56,9 @@ def setreuid(lwp: Lwp, ruid: UInt, euid: UInt) -> None:
     ids = lwp.proc.ucred
     _check(ids, _given(ruid), (ids.ruid, ids.svuid))
     _check(ids, _given(euid), (ids.uid, ids.ruid, ids.svuid))
-    new = replace(ids, ruid=_or_same(ruid, ids.ruid), uid=_or_same(euid, ids.uid))
+    new = ids._replace(ruid=_or_same(ruid, ids.ruid), uid=_or_same(euid, ids.uid))
     if ruid != _SAME or new.uid != new.ruid:
-        new = replace(new, svuid=new.uid)
+        new = new._replace(svuid=new.uid)
     _become(lwp, new)
 
 
@@ -68,8 +67,7 @@ def setresuid(lwp: Lwp, ruid: UInt, euid: UInt, suid: UInt) -> None:
     _check(ids, _given(ruid, euid, suid), (ids.ruid, ids.svuid, ids.uid))
     _become(
         lwp,
-        replace(
-            ids,
+        ids._replace(
             ruid=_or_same(ruid, ids.ruid),
             uid=_or_same(euid, ids.uid),
             svuid=_or_same(suid, ids.svuid),
@@ -81,13 +79,13 @@ def setgid(lwp: Lwp, gid: UInt) -> None:
     """Set all three groups; to others than the real and the effective one, as root only."""
     ids = lwp.proc.ucred
     _check(ids, [gid], (ids.rgid, ids.gid))
-    _become(lwp, replace(ids, groups=_with_gid(ids, gid), rgid=gid, svgid=gid))
+    _become(lwp, ids._replace(groups=_with_gid(ids, gid), rgid=gid, svgid=gid))
 
 
 def setegid(lwp: Lwp, egid: UInt) -> None:
     ids = lwp.proc.ucred
     _check(ids, [egid], (ids.rgid, ids.svgid))
-    _become(lwp, replace(ids, groups=_with_gid(ids, egid)))
+    _become(lwp, ids._replace(groups=_with_gid(ids, egid)))
 
 
 def setregid(lwp: Lwp, rgid: UInt, egid: UInt) -> None:
@@ -95,11 +93,11 @@ def setregid(lwp: Lwp, rgid: UInt, egid: UInt) -> None:
     ids = lwp.proc.ucred
     _check(ids, _given(rgid), (ids.rgid, ids.svgid))
     _check(ids, _given(egid), (ids.gid, ids.rgid, ids.svgid))
-    new = replace(
-        ids, rgid=_or_same(rgid, ids.rgid), groups=_with_gid(ids, _or_same(egid, ids.gid))
+    new = ids._replace(
+        rgid=_or_same(rgid, ids.rgid), groups=_with_gid(ids, _or_same(egid, ids.gid))
     )
     if rgid != _SAME or new.gid != new.rgid:
-        new = replace(new, svgid=new.gid)
+        new = new._replace(svgid=new.gid)
     _become(lwp, new)
 
 
@@ -108,8 +106,7 @@ def setresgid(lwp: Lwp, rgid: UInt, egid: UInt, sgid: UInt) -> None:
     _check(ids, _given(rgid, egid, sgid), (ids.rgid, ids.svgid, ids.gid))
     _become(
         lwp,
-        replace(
-            ids,
+        ids._replace(
             rgid=_or_same(rgid, ids.rgid),
             groups=_with_gid(ids, _or_same(egid, ids.gid)),
             svgid=_or_same(sgid, ids.svgid),
@@ -148,7 +145,7 @@ def setgroups(lwp: Lwp, gidsetsize: UInt, gidset: Ptr) -> None:
     groups = ids.groups[:1]
     if gidsetsize:
         groups = unpack(f"<{gidsetsize}I", lwp.vmspace.copyin(gidset, gidsetsize * _GID))
-    lwp.proc.ucred = replace(ids, groups=groups)
+    lwp.proc.ucred = ids._replace(groups=groups)
     lwp.proc.changed_ids = True
 
 

@@ -45,7 +45,7 @@ _IRETQ = SyscallReturn.IRETQ
 INDIRECT = frozenset((0, 198))  # syscall, __syscall: the number is the first argument
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Syscall:
     handler: Handler
     note: str = ""

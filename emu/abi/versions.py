@@ -17,7 +17,7 @@ class SyscallReturn(Enum):
     SYSRET_R10_CLEAR = "as SYSRET, and R10 is 0"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class AbiVersion:
     name: str
     osreldate: int  # __DragonFly_version

@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Sequence
-from dataclasses import replace
 from io import SEEK_END, BufferedReader, RawIOBase
 
 from emu.abi.errno import Errno, KernelError
@@ -63,7 +62,7 @@ def execve(lwp: Lwp, fname: bytes, argv: Sequence[bytes], envp: Sequence[bytes])
     ids = proc.ucred
     if ids.uid == ids.ruid and ids.gid == ids.rgid:
         proc.changed_ids = False
-    proc.ucred = replace(ids, svuid=ids.uid, svgid=ids.gid)
+    proc.ucred = ids._replace(svuid=ids.uid, svgid=ids.gid)
     proc.notify(Note.EXEC)
     exec_setregs(lwp, image)
 

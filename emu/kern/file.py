@@ -319,7 +319,7 @@ def kept_open(*files: File) -> Iterator[None]:
             file.drop()
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class _Descriptor:
     file: File
     close_on_exec: bool = False

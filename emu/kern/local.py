@@ -32,7 +32,7 @@ _COST_PER_BYTE = 8
 """A buffer may cost this many times what it holds (sb_efficiency)."""
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class _Record:
     """A message; in a stream, what was sent since the last control message, and that before it."""
 

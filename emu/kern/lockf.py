@@ -7,9 +7,8 @@ in one list and are in each other's way.
 
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
 from functools import partial
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from emu.abi.errno import Errno, KernelError
 from emu.kern.sched import Blocking, Scheduler, Sleep
@@ -21,8 +20,7 @@ _OTHER_EMULATOR_NS = 10_000_000
 """How often to look again whether the host has released a lock; it tells nobody."""
 
 
-@dataclass(frozen=True, slots=True)
-class Range:
+class Range(NamedTuple):
     """Bytes `first` to `last`, held by `owner`."""
 
     owner: object
@@ -91,9 +89,9 @@ def _remains(held: Range, owner: object, first: int, last: int) -> Iterator[Rang
         yield held
         return
     if held.first < first:
-        yield replace(held, last=first - 1)
+        yield held._replace(last=first - 1)
     if held.last > last:
-        yield replace(held, first=last + 1)
+        yield held._replace(first=last + 1)
 
 
 class Lockable(Protocol):

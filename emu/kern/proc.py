@@ -6,7 +6,7 @@
 from collections.abc import Callable, Generator
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Any
+from typing import Any, NamedTuple
 
 from emu.abi.errno import Errno, KernelError
 from emu.abi.frames import TRAPFRAME_SIZE, VEXTFRAME_SIZE, Trapframe, Vextframe
@@ -54,8 +54,7 @@ class Limits:
     """What all such messages may take of memory (nmbclusters)."""
 
 
-@dataclass(frozen=True, slots=True)
-class Ucred:
+class Ucred(NamedTuple):
     """Who a process is (struct ucred).  Nothing of the host's permissions depends on it."""
 
     uid: int = 0
@@ -132,7 +131,7 @@ SignalObserver = Callable[["Proc", "Lwp | None", int, SignalEvent], None]
 """Called with a signal just before it takes effect, and with the LWP that takes it, if any."""
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, eq=False, repr=False)
 class Kernel:
     """The host kernel: what all processes share."""
 
@@ -270,7 +269,7 @@ class Usage:
         self.signals += other.signals
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, eq=False, repr=False)
 class Proc:
     kernel: Kernel
     vmspace: Vmspace
@@ -422,7 +421,7 @@ class Proc:
         return parent is ancestor
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, eq=False, repr=False)
 class Lwp:
     """A thread.
 

@@ -4,6 +4,7 @@ A set is an integer: bit N-1 stands for signal N.
 """
 
 from dataclasses import dataclass, field, replace
+from typing import NamedTuple
 
 from emu.abi.signal import (
     SIG_DFL,
@@ -44,8 +45,7 @@ IGNORED_BY_DEFAULT = sum(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class SigAction:
+class SigAction(NamedTuple):
     """What to do about one signal (struct sigaction)."""
 
     handler: int = SIG_DFL
@@ -78,14 +78,14 @@ class SigActs:
         return self.actions.get(signal, _DEFAULT)
 
     def set(self, signal: int, action: SigAction) -> None:
-        self.actions[signal] = replace(action, mask=action.mask & ~UNMASKABLE)
+        self.actions[signal] = action._replace(mask=action.mask & ~UNMASKABLE)
         if signal == Signal.CHLD:
             self.child_flags = action.flags & (SaFlag.NOCLDSTOP | SaFlag.NOCLDWAIT)
         self._classify(signal)
 
     def reset(self, signal: int) -> None:
         """Go back to the default action; flags and mask stay as they are."""
-        self.actions[signal] = replace(self.get(signal), handler=SIG_DFL)
+        self.actions[signal] = self.get(signal)._replace(handler=SIG_DFL)
         self._classify(signal)
 
     def reset_for_exec(self, abi: AbiVersion) -> int:
@@ -95,7 +95,7 @@ class SigActs:
             self.reset(lowest(self.caught))
         child = self.get(Signal.CHLD)
         if child.flags & SaFlag.NOCLDWAIT:
-            self.set(Signal.CHLD, replace(child, flags=child.flags & ~SaFlag.NOCLDWAIT))
+            self.set(Signal.CHLD, child._replace(flags=child.flags & ~SaFlag.NOCLDWAIT))
         if abi.ignored_children_vanish and child.handler == SIG_IGN:
             self.reset(Signal.CHLD)
         return was_caught & (self.ignored | bit(Signal.CONT))
