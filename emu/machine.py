@@ -125,7 +125,6 @@ class Machine:
     def _next(self) -> Lwp | None:
         """Do what is due, and return the LWP whose program runs next; None at the end."""
         sched, proc = self._sched, self._proc
-        self.lwp.cpu.store()
         sched.charge()
         current = sched.current
         if current is not None and current.proc.cpu_due is not None:

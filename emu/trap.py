@@ -118,7 +118,6 @@ def _page_fault(lwp: Lwp) -> None:
     frame = lwp.frame
     va, err = frame.addr, frame.err
     space = lwp.vmspace
-    complete = False
     if err & _FETCH:
         if err & _PRESENT and space.pmap.allow_execute(va):
             return
@@ -128,23 +127,20 @@ def _page_fault(lwp: Lwp) -> None:
     else:
         access = _READ
         entry = space.map.lookup(va)
-        if entry is None or entry.vpagetable or entry.prot & _READ_WRITE != _READ_WRITE:
-            # The engine reports the read of a read-modify-write; hardware, at once, the write.
-            # Elsewhere the difference cannot be seen.
-            lwp.cpu.store()
-            complete = True
-            if hardware_says_write(lwp):
-                access = _WRITE
-                va = _first_to_write(lwp, va)
+        # The engine reports the read of a read-modify-write; hardware, at once, the write.
+        # Elsewhere the difference cannot be seen.
+        if (
+            entry is None or entry.vpagetable or entry.prot & _READ_WRITE != _READ_WRITE
+        ) and hardware_says_write(lwp):
+            access = _WRITE
+            va = _first_to_write(lwp, va)
     result = _resolve(lwp, va, access)
-    if result is not _SUCCESS and not complete:
-        lwp.cpu.store()
-        if access == _READ and hardware_says_write(lwp):
-            first = _first_to_write(lwp, va)
-            if first != va:
-                result = _resolve(lwp, first, _WRITE)
     if result is _SUCCESS:
         return
+    if access == _READ and hardware_says_write(lwp):
+        first = _first_to_write(lwp, va)
+        if first != va and _resolve(lwp, first, _WRITE) is _SUCCESS:
+            return
     if err & _FETCH and (va ^ frame.rip) > PAGE_MASK and not frame.rflags & _TRACE:
         earlier = _catch_up(lwp)
         if earlier is not Exit.PAGE_FAULT or (frame.addr, frame.err & _FETCH) != (va, _FETCH):

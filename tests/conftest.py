@@ -126,7 +126,6 @@ def call(lwp: Lwp, name: str, *args: int) -> int | Errno:
 def step(lwp: Lwp) -> None:
     """Let `lwp` run to its next way out of the engine, and deal with that, signals included."""
     trap.handle(lwp, lwp.cpu.run(lwp.vmspace.pmap.cr3))
-    lwp.cpu.store()
     userret(lwp)
 
 

@@ -53,6 +53,7 @@ DOORS = {
         "emu.cpu.exceptions",
         "emu.cpu.fp_state",
         "emu.cpu.hooks",
+        "emu.cpu.passage",
         "emu.cpu.registers",
         "emu.cpu.safe_stop",
         "emu.cpu.spoilt_flags",

@@ -361,7 +361,6 @@ def test_what_faults_where_there_is_a_hook_keeps_the_flags(guest, code):
     other = Guest(guest.engine)
     for _ in range(2):
         assert other.run(f"add eax, eax; {code}", rdi=ABSENT) is Exit.PAGE_FAULT
-        guest.engine.store()
         assert (other.frame.rip, other.frame.rflags) == (CODE + 2, 0x10246)
 
 
@@ -371,7 +370,6 @@ def test_lengths_that_the_engine_cannot_take_are_as_they_were_afterwards(guest, 
     assert guest.run(bytes.fromhex(code) + b"\x0f\x05", rdi=DATA, **lengths) is Exit.SYSCALL
     assert (guest.frame.rax, guest.frame.rdx) == (lengths["rax"], lengths["rdx"])
     assert guest.run(bytes.fromhex(code), rdi=ABSENT, **lengths) is Exit.PAGE_FAULT
-    guest.engine.store()
     assert (guest.frame.rip, guest.frame.rax, guest.frame.rdx) == (
         CODE, lengths["rax"], lengths["rdx"],
     )  # fmt: skip
@@ -392,6 +390,5 @@ def test_flags_of_an_earlier_run_do_not_come_back(guest):
     guest.frame.rip, guest.frame.rflags = CODE, 0x297
     guest.engine.load()
     assert guest.engine.run(guest.root) is Exit.PAGE_FAULT
-    guest.engine.store()
     assert guest.frame.rflags & 0x8D5 == 0x95
     guest.phys.words[slot >> 3] = entry

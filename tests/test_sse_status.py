@@ -200,7 +200,6 @@ def test_a_handler_may_mask_it_and_go_on(guest):
 def test_a_fault_of_memory_comes_first_and_is_resumed(guest):
     run(guest, "mov rcx, 0x700000; divss xmm0, [rcx]", ONE, ZERO, 0)
     assert (guest.frame.trapno, guest.frame.err, guest.frame.addr) == (Trap.PAGEFLT, 4, ABSENT)
-    guest.engine.store()
     assert guest.frame.rflags == 0x10202
     guest.enter(ABSENT, WRITE_PAGE)
     assert guest.run() is Exit.TRAP

@@ -69,7 +69,6 @@ def interrupt(vk: VirtualKernel) -> None:
     """Let the guest run until something outside wants its attention."""
     vk.lwp.cpu.kick()
     assert vk.lwp.cpu.run(vk.lwp.vmspace.pmap.cr3) is Exit.INTERRUPTED
-    vk.lwp.cpu.store()
 
 
 def mcontext(lwp: Lwp) -> dict[str, int]:

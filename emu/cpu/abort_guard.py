@@ -13,7 +13,6 @@ import signal
 import sys
 from ctypes import CDLL, addressof, c_char, c_int, c_uint32, c_uint64, c_void_p
 from functools import cache
-from typing import Any
 
 from emu.cpu.safe_stop import place_code
 from emu.cpu.unicorn_library import (
@@ -22,7 +21,6 @@ from emu.cpu.unicorn_library import (
     TRANSLATE_FUNCTION,
     TRANSLATE_REQUEST,
     address_of,
-    blocking_function,
 )
 
 # The words that the routines share with us, by their offset; their address lies behind the code.
@@ -99,7 +97,8 @@ class AbortGuard:
         page = place_code(code.ljust(_WORDS_AT, b"\0") + words.to_bytes(8, "little"))
         self._host = host
         self._aborted = c_uint32.from_address(words + _ABORTED)
-        self.emu_start: Any = None
+        self.start = 0
+        """The address of what is called instead of uc_emu_start; 0 if there is no guard."""
         if page is None:
             return
         c_uint32.from_address(words + _REQUEST).value = TRANSLATE_REQUEST
@@ -113,7 +112,7 @@ class AbortGuard:
             c_uint64.from_address(words + at).value = value
         old = libc.signal(signal.SIGABRT, page + _HANDLER_AT)
         c_uint64.from_address(words + _OLD_HANDLER).value = old or 0
-        self.emu_start = blocking_function(page)
+        self.start = page
 
     def take(self) -> bool:
         """Tell whether the last run was ended by an abort, once."""
@@ -131,4 +130,4 @@ def abort_guard() -> AbortGuard | None:
     if sys.platform != "linux" or platform.machine() != "x86_64":
         return None
     guard = AbortGuard()
-    return guard if guard.emu_start is not None else None
+    return guard if guard.start else None

@@ -11,7 +11,7 @@ class Exit(Enum):
     """Why run() came back."""
 
     SYSCALL = "syscall"  # rip is past the instruction
-    PAGE_FAULT = "page fault"  # only trapno, err and addr are in the frame; the rest after store()
+    PAGE_FAULT = "page fault"
     TRAP = "trap"  # any other exception: trapno and err say which; rip is where hardware leaves it
     INTERRUPTED = "interrupted"  # kick() was called, or the budget is spent
 
@@ -73,20 +73,15 @@ class CpuEngine(Protocol):
         The fault of an instruction that cannot be fetched may be reported while rip is still at
         an earlier one in the same block of straight code, none of which has been executed.  What
         comes back is the first event of those, or that fault again, at its own instruction.
-        The frame is complete.
         """
         ...
 
-    def store(self) -> None:
-        """Complete the frame after a PAGE_FAULT exit; do nothing if it is complete."""
-        ...
-
     def load(self) -> None:
-        """Take the general registers, rip, rsp and rflags from the frame."""
+        """Have the next run() take the general registers, rip, rsp and rflags from the frame."""
         ...
 
     def load_bases(self) -> None:
-        """Take FS and GS base from `bases`."""
+        """Have the next run() take FS and GS base from `bases`."""
         ...
 
     def fp_save(self) -> bytes:

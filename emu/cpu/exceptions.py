@@ -15,16 +15,16 @@ from emu.cpu.engine import Exit
 from emu.cpu.guest_code import code_at, icebp_length
 from emu.cpu.new_code import LONGEST_INSTRUCTION
 from emu.cpu.odd_code import OddCode
-from emu.cpu.registers import ADDR, ERR, RF, RFLAGS, RIP, TRAPNO, VM, XFLAGS, Registers
+from emu.cpu.registers import ADDR, ERR, RF, RFLAGS, RIP, TRAPNO, XFLAGS, Registers
 from emu.cpu.safe_stop import VECTOR
 from emu.cpu.spoilt_flags import SpoiltFlags
 from emu.cpu.start_up import ExceptionWords
 from emu.cpu.unicorn_library import (
     ERR_INSN_INVALID,
+    argument,
     context_restore,
     context_save,
     emu_stop,
-    reg_read_batch,
 )
 from emu.disasm import faults_on_stack
 from emu.vm.phys import PhysicalMemory
@@ -62,7 +62,8 @@ _TRAPS: Mapping[int, Trap] = {
 class Exceptions:
     """The exceptions of one engine, for which `registers` are filled.
 
-    `found` are words of `context`, which is for take() and refuse_carried_out().
+    `found` are words of `context`, which is for take(), and in which each passage leaves what it
+    has met.  `aside` is for refuse_carried_out().
     """
 
     def __init__(
@@ -72,6 +73,7 @@ class Exceptions:
         words: memoryview,
         registers: Registers,
         context: c_void_p,
+        aside: c_void_p,
         found: ExceptionWords,
         odd_code: OddCode,
         spoilt_flags: SpoiltFlags,
@@ -83,7 +85,8 @@ class Exceptions:
         self._phys = phys
         self._words = words
         self._registers = registers
-        self._at_context = (handle, c_void_p.from_param(context.value))
+        self._at_context = (handle, argument(context))
+        self._aside = (handle, argument(aside))
         self._error_code, self._is_int, self._in_flight = found
         self._odd_code = odd_code
         self._spoilt_flags = spoilt_flags
@@ -92,7 +95,7 @@ class Exceptions:
     # ---- after a run
 
     def report(self, vector: int, error: int) -> Exit | None:
-        """Report what stopped the run, other than a SYSCALL or a kick.
+        """Report what stopped a passage, other than a SYSCALL or a kick.
 
         Return None if it was the translator, which has aborted on a block: nothing of that has
         run, and nothing is in the frame.
@@ -100,7 +103,9 @@ class Exceptions:
         self._words[VECTOR] = -1
         if self.refused:
             return self._hook_exception()
-        code, is_int = self.take()
+        if vector < 0:
+            self.take()
+        code, is_int = self._error_code.value, self._is_int.value
         odd_code = self._odd_code
         if odd_code.reached is not None and vector != Vector.DB and not code & _FETCH:
             # Not for a step, which has done its work, nor for what could not even be fetched.
@@ -115,16 +120,13 @@ class Exceptions:
         if vector == _DF:
             raise registers.broken(error, vector)
         if vector == _PF:
-            reg_read_batch(*registers.fault_batch)
+            registers.finish(RF)
             slots = registers.slots
             slots[XFLAGS] = 0
             slots[TRAPNO] = _PAGEFLT
             # To IRET and far RET the engine reads the stack as a supervisor would.
             slots[ERR] = code | _USER
             registers.rf = RF
-            registers.partial = True
-            if registers.fault_rflags.value & VM:
-                registers.leave_virtual_8086()
             if slots[RIP] in odd_code.quiet:
                 self._spoilt_flags.repair_quiet()
             return _EXIT_PAGE_FAULT
@@ -132,17 +134,11 @@ class Exceptions:
             return self._zero_protection_fault()
         return self.trap(vector, code)
 
-    def take(self) -> tuple[int, int]:
-        """Return the error code and the INT flag of the last exception, and let the next one be.
-
-        Unicorn never clears "exception in flight": the next page fault would come as a double
-        fault, and the one after it would end the run silently (unicorn#1883).  All three words
-        lie in the context blob, where `StartUp` found them.
-        """
+    def take(self) -> None:
+        """Let the next exception be, after one that no passage has seen (see `Passages`)."""
         context_save(*self._at_context)
         self._in_flight.value = -1
         context_restore(*self._at_context)
-        return self._error_code.value, self._is_int.value
 
     def dismiss(self) -> None:
         """Forget an exception that is not the guest's."""
@@ -170,7 +166,7 @@ class Exceptions:
         if self.aborted():
             return None
         registers = self._registers
-        if registers.read("RIP") in self._odd_code.quiet:
+        if registers.slots[RIP] in self._odd_code.quiet:
             self._spoilt_flags.repair_quiet()
         self.trap(Vector.GP)
         frame = registers.frame
@@ -206,7 +202,7 @@ class Exceptions:
         vector, self.refused = self.refused, 0
         if self._carried_out:
             self._carried_out = False
-            context_restore(*self._at_context)
+            context_restore(*self._aside)
             self._registers.write_root(self._registers.root)
         if self._odd_code.reached is not None:
             self._spoilt_flags.repair()
@@ -232,7 +228,7 @@ class Exceptions:
         """
         if self.refused:
             return
-        context_save(*self._at_context)
+        context_save(*self._aside)
         self._registers.hide_memory(empty_root)
         self._carried_out = True
         self.refuse(vector)

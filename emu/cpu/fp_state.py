@@ -6,7 +6,7 @@ What `save` returns, `restore` puts back exactly.
 from ctypes import addressof, c_char, c_uint16
 
 from emu.abi.x86 import FPU_CONTROL_WORD, MXCSR_DEFAULT
-from emu.cpu.unicorn_library import batch, reg_read_batch, reg_write_batch
+from emu.cpu.unicorn_library import Batch
 
 FXSAVE_SIZE = 512
 _MXCSR_MASK = (0xFFFF).to_bytes(4, "little")
@@ -49,10 +49,10 @@ class FpState:
             ),  # after FPSW, which says which is ST0
             *((f"xmm{i}", at + 160 + 16 * i) for i in range(16)),
         ]
-        self._registers = batch(handle, places)
+        self._registers = Batch(handle, places)
 
     def save(self) -> bytes:
-        reg_read_batch(*self._registers)
+        self._registers.read()
         self._image[4] = abridged(self._tags.value)
         self._image[28:32] = _MXCSR_MASK
         return bytes(self._image)
@@ -61,4 +61,4 @@ class FpState:
         assert len(state) == FXSAVE_SIZE
         self._image[:] = state
         self._tags.value = TAGS[state[4]]
-        reg_write_batch(*self._registers)
+        self._registers.write()

@@ -5,30 +5,31 @@ few.  Around a single step, what it takes wrongly is replaced, and what it leave
 right or turned into an exception.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 
 from emu.abi.x86 import Vector
 from emu.cpu.engine import Exit
 from emu.cpu.exceptions import Exceptions
 from emu.cpu.new_code import FLAGS_KINDS, LENGTHS_KINDS, SSE_KINDS, Kind
 from emu.cpu.odd_code import OddCode
-from emu.cpu.registers import RFLAGS, Registers, T
+from emu.cpu.passage import Passages
+from emu.cpu.registers import RFLAGS, RIP, Registers, T
 from emu.cpu.safe_stop import VECTOR
 from emu.cpu.sse_status import SseStatus
 from emu.cpu.stops import Stops
-from emu.cpu.unicorn_library import emu_stop, reg_read_batch
+from emu.cpu.unicorn_library import emu_stop
 
 _LENGTHS = ("RAX", "RDX")
 
 
 class OddSteps:
-    """The single steps of one engine, which `emu_start` starts."""
+    """The single steps of one engine, in passages."""
 
     def __init__(
         self,
         handle: object,
         words: memoryview,
-        emu_start: Callable[..., int],
+        passages: Passages,
         registers: Registers,
         sse: SseStatus,
         odd_code: OddCode,
@@ -38,7 +39,7 @@ class OddSteps:
         self._paused: Kind | None = None  # a hook has stopped before an instruction of this kind
         self._handle = handle
         self._words = words
-        self._emu_start = emu_start
+        self._passages = passages
         self._registers = registers
         self._sse = sse
         self._odd_code = odd_code
@@ -91,8 +92,7 @@ class OddSteps:
         before that is executed alone, one instruction for each abort.
         """
         registers, exceptions = self._registers, self._exceptions
-        reg_read_batch(*registers.rip_batch)
-        rip = registers.rip.value
+        rip = registers.slots[RIP]
         kind = self._odd_code.kind_at(rip)
         if kind is Kind.INVALID:
             return exceptions.trap(Vector.UD)
@@ -123,8 +123,7 @@ class OddSteps:
         """The step over MOV SS at `rip` went on to the next, which makes the translator abort."""
         registers = self._registers
         self._exceptions.dismiss()
-        reg_read_batch(*registers.rip_batch)
-        if registers.rip.value == rip:
+        if registers.slots[RIP] == rip:
             raise registers.broken(0, -1)
 
     def _execute(self) -> Exit | None:
@@ -177,10 +176,9 @@ class OddSteps:
         registers, stops = self._registers, self._stops
         rflags = registers.read("RFLAGS")
         registers.write("RFLAGS", rflags | T)
-        reg_read_batch(*registers.rip_batch)
-        self._odd_code.passed = registers.rip.value
+        self._odd_code.passed = registers.slots[RIP]
         start = stops.start_count() if stops.armed else 0
-        error = self._emu_start(*registers.start)
+        error = self._passages.go(self._passages.lists[0])
         if stops.armed:
             stops.end_count(start)
         self._odd_code.passed = None

@@ -1,11 +1,11 @@
 """The live frame, the FS and GS bases, and the registers of the engine that they stand for.
 
-All of them move in one batch each way, whose arguments are made once.  What a frame holds and the
-engine must not be given is kept from it here: flags that are not a user's, VM, and RF, which
-hardware clears when an instruction completes and the engine does not.
+They move in batches, whose arguments are made once.  What a frame holds and the engine must not
+be given is kept from it here: flags that are not a user's, VM, and RF, which hardware clears when
+an instruction completes and the engine does not.
 """
 
-from collections.abc import Iterable
+from collections.abc import Mapping
 from ctypes import addressof, c_uint64, c_void_p
 
 from emu.abi.frames import TRAPFRAME_FIELDS, Trapframe, Vextframe
@@ -14,13 +14,10 @@ from emu.cpu.fp_state import FpState
 from emu.cpu.sse_status import SseStatus
 from emu.cpu.start_up import CR0
 from emu.cpu.unicorn_library import (
-    ZERO,
-    batch,
+    Batch,
     context_restore,
     read_register,
     reason,
-    reg_read_batch,
-    reg_write_batch,
     write_register,
 )
 
@@ -30,17 +27,22 @@ _LOADED = [*_GENERAL, "rsp", "rflags"]
 _STORED = [*_GENERAL, "rsp", "rflags", "rip"]
 
 # Words of a frame by index.
+RCX, R10 = 3, 9
 XFLAGS, TRAPNO, ADDR, FLAGS, ERR, RIP, CS, RFLAGS, SS = 15, 16, 17, 18, 19, 20, 21, 22, 24
+
+# What goes into the engine with the next run, as a set of bits.
+GENERAL, BASES, ROOT = 1, 2, 4
 
 # Members of an enumeration are slow to look up and to calculate with; these serve every trap.
 RF = int(Rflags.RF)
 T = int(Rflags.T)
 VM = int(Rflags.VM)
 
-# What a frame may not bring into the engine: what is not a user's to set; VM, which means
-# nothing in 64-bit mode; and RF, which the engine does not clear when an instruction completes.
-_NOT_LOADED = int(U64_MASK & ~(RFLAGS_SANITISE | RFLAGS_USER) | Rflags.VM | Rflags.RF)
+# What a frame may bring into the engine: what is a user's to set; but not VM, which means nothing
+# in 64-bit mode, nor RF, which the engine does not clear when an instruction completes.
+_LOADABLE = int((RFLAGS_SANITISE | RFLAGS_USER) & ~(Rflags.VM | Rflags.RF))
 
+_NOT_RF = U64_MASK & ~RF
 _CR0_TS = 0x8
 
 
@@ -48,7 +50,6 @@ class Registers:
     """The registers of one engine, which is stopped.
 
     `ring_3` is a context as it was on first entry to ring 3, and `root` the page table in use.
-    The batches are arguments for reg_read_batch() and reg_write_batch().
     """
 
     def __init__(
@@ -59,84 +60,81 @@ class Registers:
         self.slots = memoryview(self.frame).cast("B").cast("Q")
         self.root = root
         self.rf = 0  # what RF is until the next instruction has completed
-        self.partial = False  # only part of the registers has been put into the frame
+        self.pending = 0
+        """What is to go in with the next run: GENERAL, BASES, ROOT."""
         self.fp_trap = False
         self._handle = handle
         self._ring_3 = ring_3
         self._fp = fp
         self._sse = sse
-        self._safe_rflags = c_uint64()
-        self.fault_rflags = c_uint64()
-        self._cr3 = c_uint64()
+        # RFLAGS as it goes in, and the root.
+        self._inward = (c_uint64 * 2)()
+        self._values = memoryview(self._inward).cast("B").cast("Q")
         self._make_batches()
-        # RIP's slot is passed by value, so this stays right whatever the slot holds.
-        self.start = (handle, self.rip, ZERO, ZERO, ZERO)
-        """The arguments of emu_start(), to go on at the RIP in the frame."""
 
     def _make_batches(self) -> None:
         slot = {name: addressof(self.frame) + 8 * i for i, name in enumerate(TRAPFRAME_FIELDS)}
-        all_places = [(name, slot[name]) for name in _STORED]
-        loaded = [(name, slot[name]) for name in _LOADED]
-        safe = dict(loaded) | {"rflags": addressof(self._safe_rflags)}
-        syscall = [place for place in all_places if place[0] != "rcx"]
+        rflags = addressof(self._inward)
         fs_base = addressof(self.bases)  # Vextframe: base and size of FS, then of GS
-        self.rip = c_uint64.from_address(slot["rip"])
-        self._all_batch = self._batch(all_places)
-        self._loaded_batch = self._batch(loaded)
-        self._safe_batch = self._batch(safe.items())
-        self.syscall_batch = self._batch([*syscall, ("r10", slot["rcx"])])
-        self.fault_batch = self._batch(
-            [
-                ("rip", slot["rip"]),
-                ("cr2", slot["addr"]),
-                ("rflags", addressof(self.fault_rflags)),
-            ]
-        )
+        loaded = {name: slot[name] for name in _LOADED} | {"rflags": rflags}
+        self.rip_address = slot["rip"]
+        self.stored = self._batch({name: slot[name] for name in _STORED})
+        self.loaded = self._batch(loaded)
+        self.cr2 = self._batch({"cr2": slot["addr"]})
+        self.cr3 = self._batch({"cr3": rflags + 8})
+        self.fs_and_gs = self._batch({"fs_base": fs_base, "gs_base": fs_base + 16})
         names = [*_LOADED, "rip"]
         self._healed = (c_uint64 * len(names))()
         healed = dict(zip(names, range(addressof(self._healed), 1 << 64, 8), strict=False))
-        healed["rflags"] = addressof(self._safe_rflags)
-        self._heal_batch = self._batch(healed.items())
-        self.rip_batch = self._batch([("rip", slot["rip"])])
-        self._cr3_batch = self._batch([("cr3", addressof(self._cr3))])
-        self._base_batch = self._batch([("fs_base", fs_base), ("gs_base", fs_base + 16)])
+        self._heal = self._batch(healed | {"rflags": rflags})
 
-    def _batch(self, places: Iterable[tuple[str, int]]) -> tuple[object, ...]:
-        return batch(self._handle, list(places))
+    def _batch(self, places: Mapping[str, int]) -> Batch:
+        return Batch(self._handle, places.items())
 
     # ---- between the frame and the engine
 
-    def store(self) -> None:
-        """Complete the frame after a page fault."""
-        if self.partial:
-            self.store_all(RF)
+    def finish(self, rf: int) -> None:
+        """Put into the frame what is the same for every trap, and `rf` for the resume flag.
 
-    def store_all(self, rf: int) -> None:
-        """Fill the frame from the engine, with `rf` for the resume flag; not what caused a trap."""
-        self.partial = False
-        reg_read_batch(*self._all_batch)
+        The rest has come from the engine.
+        """
         slots = self.slots
-        if slots[RFLAGS] & VM:
-            slots[RFLAGS] = self.leave_virtual_8086()
+        rflags = slots[RFLAGS]
+        if rflags & VM:
+            rflags = self.leave_virtual_8086()
         # Not the engine's own RF: it stays as it was until the block ends.
-        slots[RFLAGS] = slots[RFLAGS] & ~RF | rf
+        slots[RFLAGS] = rflags & _NOT_RF | rf
         slots[CS] = USER_CS
         slots[SS] = USER_SS
 
+    def store_all(self, rf: int) -> None:
+        """Fill the frame again: the engine's registers have been changed since it stopped."""
+        self.stored.read()
+        self.finish(rf)
+
     def load(self) -> None:
-        """Take the general registers, RSP and RFLAGS from the frame."""
-        self.partial = False
+        """Take the general registers, RSP and RFLAGS from the frame when the engine runs next."""
         rflags = self.slots[RFLAGS]
-        if rflags & _NOT_LOADED:
-            self._safe_rflags.value = rflags & ~_NOT_LOADED
-            self.rf = rflags & RF
-            reg_write_batch(*self._safe_batch)
-        else:
-            self.rf = 0
-            reg_write_batch(*self._loaded_batch)
+        self._values[0] = rflags & _LOADABLE
+        self.rf = rflags & RF
+        self.pending |= GENERAL
+
+    def settle(self) -> None:
+        """Make the frame what it would be if the engine had taken it and stopped at once."""
+        slots = self.slots
+        slots[RFLAGS] = slots[RFLAGS] & _LOADABLE | self.rf
+        slots[CS] = USER_CS
+        slots[SS] = USER_SS
 
     def load_bases(self) -> None:
-        reg_write_batch(*self._base_batch)
+        """The same for the bases of FS and GS."""
+        self.pending |= BASES
+
+    def use_root(self, root: int) -> None:
+        """The same for the page table; translations are forgotten."""
+        self.root = root
+        self._values[1] = root
+        self.pending |= ROOT
 
     def leave_virtual_8086(self) -> int:
         """Put 64-bit mode back and return the flags that belong to it.
@@ -146,14 +144,14 @@ class Registers:
         segments then have bases, which nothing else would ever clear.
         """
         state = self.fp_save()
-        reg_read_batch(*self._heal_batch)
-        rflags = self._safe_rflags.value & ~_NOT_LOADED
-        self._safe_rflags.value = rflags
+        self._heal.read()
+        rflags = self._values[0] & _LOADABLE
+        self._values[0] = rflags
         context_restore(self._handle, self._ring_3)
-        reg_write_batch(*self._heal_batch)
+        self._heal.write()
         self.write_root(self.root)
         self._write_cr0()
-        self.load_bases()
+        self.fs_and_gs.write()
         self.fp_restore(state)
         return rflags
 
@@ -167,13 +165,13 @@ class Registers:
 
     def write_root(self, root: int) -> None:
         self.root = root
-        self._cr3.value = root
-        reg_write_batch(*self._cr3_batch)
+        self._values[1] = root
+        self.cr3.write()
 
     def hide_memory(self, empty_root: int) -> None:
         """Let no access find a page, until write_root()."""
-        self._cr3.value = empty_root
-        reg_write_batch(*self._cr3_batch)
+        self._values[1] = empty_root
+        self.cr3.write()
 
     def write_fp_trap(self, trap: bool) -> None:
         self.fp_trap = trap

@@ -7,7 +7,7 @@ from ctypes import c_uint64
 
 from emu.abi.x86 import Rflags
 from emu.cpu.odd_code import OddCode
-from emu.cpu.registers import Registers
+from emu.cpu.registers import RF, RFLAGS, Registers
 
 _ARITHMETIC = int(Rflags.C | Rflags.PF | Rflags.AF | Rflags.Z | Rflags.N | Rflags.V)
 
@@ -41,3 +41,4 @@ class SpoiltFlags:
         registers = self._registers
         rflags = registers.read("RFLAGS")
         registers.write("RFLAGS", rflags & ~_ARITHMETIC | flags & _ARITHMETIC)
+        registers.store_all(registers.slots[RFLAGS] & RF)

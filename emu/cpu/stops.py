@@ -6,7 +6,7 @@ somebody may want to stop it.
 
 from emu.cpu.engine import EngineError, Exit
 from emu.cpu.hooks import Hooks
-from emu.cpu.registers import ERR, RF, RFLAGS, RIP, XFLAGS, Registers
+from emu.cpu.registers import ERR, RF, RFLAGS, XFLAGS, Registers
 from emu.cpu.safe_stop import BUDGET, KICK, NO_LIMIT, Routines, SwappedCallback
 from emu.cpu.start_up import StartUp
 from emu.cpu.unicorn_library import emu_stop_from_outside, forget_all_code
@@ -147,9 +147,9 @@ class Stops:
 
     def before_start(self) -> Exit:
         """The same for a kick that has come before the run."""
-        slots = self._registers.slots
-        rip = slots[RIP]  # the engine's is older until the run starts
         self.stopped()
-        self.interrupted(0)
-        slots[RIP] = rip
+        # Not interrupted(): until the run starts the engine's registers are older.
+        registers = self._registers
+        registers.settle()
+        registers.slots[XFLAGS : ERR + 1] = _NO_CAUSE
         return Exit.INTERRUPTED

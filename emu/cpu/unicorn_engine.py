@@ -28,22 +28,23 @@ from emu.cpu.hooks import Hooks
 from emu.cpu.new_code import Kind
 from emu.cpu.odd_code import OddCode
 from emu.cpu.odd_steps import OddSteps
-from emu.cpu.registers import CS, ERR, RFLAGS, SS, TRAPNO, VM, XFLAGS, Registers, T
+from emu.cpu.passage import Passages
+from emu.cpu.registers import CS, ERR, R10, RCX, RFLAGS, SS, TRAPNO, VM, XFLAGS, Registers, T
 from emu.cpu.safe_stop import KICK, SYSCALL, VECTOR, Routines, Words, place_routines
 from emu.cpu.spoilt_flags import SpoiltFlags
 from emu.cpu.sse_status import SseStatus
 from emu.cpu.start_up import StartUp
 from emu.cpu.stops import Stops
 from emu.cpu.unicorn_library import (
+    START_FUNCTION,
+    argument,
     close_engine,
-    emu_start,
     emu_stop,
     forget_all_code,
     forget_code,
     map_memory,
     new_context,
     open_engine,
-    reg_read_batch,
     unmap_memory,
 )
 from emu.vm.phys import PhysicalMemory
@@ -66,7 +67,8 @@ class UnicornEngine:
         self.tsc: Callable[[], int] | None = None
         self._phys = phys
         self._stale = phys.stale
-        self._handle = handle = open_engine()
+        engine = open_engine()
+        self._handle = handle = argument(engine)
         self._shared = shared = Words()
         self._words = words = shared.words
         hooks = Hooks(handle, shared.address)
@@ -75,22 +77,32 @@ class UnicornEngine:
         guard = abort_guard() if native else None
         if native:
             guard_divisions()
-        self._emu_start = emu_start if guard is None else guard.emu_start
+        start = START_FUNCTION if guard is None else guard.start
 
         self._map(0, phys.address, phys.size)
         phys.on_map = self._map
         phys.on_unmap = self._unmap
         self._boot_space = space = build_boot_space(phys)
         self._add_hooks(hooks, routines)
-        context, ring_3, *for_sse = (new_context(handle) for _ in range(4))
-        finalize(self, close_engine, handle, context, ring_3, *for_sse)
+        context, aside, ring_3, *for_sse = (new_context(handle) for _ in range(5))
+        finalize(self, close_engine, handle, context, aside, ring_3, *for_sse)
         start_up = StartUp(handle, phys, space, shared)
         start_up.enter_ring_3()
-        exception_words = start_up.find_exception_words(context, ring_3)
+        exception = start_up.find_exception_words(context, ring_3)
         flags_source = start_up.find_flags_source(context, ring_3)
         sse = SseStatus(handle, start_up.find_sse_places(context, ring_3), for_sse)
 
         self._registers = registers = Registers(handle, ring_3, space.root, FpState(handle), sse)
+        passages = Passages(
+            engine,
+            start,
+            registers,
+            shared.address + 4 * VECTOR,
+            context,
+            exception,
+            native=native,
+        )
+        self._go, self._lists = passages.go, passages.lists
         self._odd_code = odd_code = OddCode(handle, hooks, self._code_at, self._on_odd_code)
         self._exceptions = exceptions = Exceptions(
             handle,
@@ -98,19 +110,19 @@ class UnicornEngine:
             words,
             registers,
             context,
-            exception_words,
+            aside,
+            exception,
             odd_code,
             SpoiltFlags(registers, odd_code, flags_source),
             guard,
         )
         self._stops = Stops(handle, hooks, words, routines, registers, start_up, space.root)
         self._odd_steps = OddSteps(
-            handle, words, self._emu_start, registers, sse, odd_code, exceptions, self._stops
+            handle, words, passages, registers, sse, odd_code, exceptions, self._stops
         )
         self.frame = registers.frame
         self.bases = registers.bases
         # Every trap needs these: a call in between would cost.
-        self.store = registers.store
         self.load = registers.load
         self.load_bases = registers.load_bases
         self.fp_reset()
@@ -132,23 +144,24 @@ class UnicornEngine:
         if self._stale.any:
             self._forget_stale(root)
         if root != registers.root:
-            registers.write_root(root)
+            registers.use_root(root)
         words = self._words
         stops = self._stops
         if words[KICK]:
             return stops.before_start()
-        registers.partial = False
         self._odd_code.reached = None  # in an earlier run
+        armed = stops.armed
         started = 0
         while True:
-            start = stops.start_count() if stops.armed else 0
-            error = self._emu_start(*registers.start)
-            if stops.armed:
+            start = stops.start_count() if armed else 0
+            what, registers.pending = registers.pending, 0
+            error = self._go(self._lists[what])
+            if armed:
                 started += stops.end_count(start)
             if words[SYSCALL]:
                 words[SYSCALL] = 0
-                reg_read_batch(*registers.syscall_batch)
                 slots = registers.slots
+                slots[RCX] = slots[R10]
                 slots[XFLAGS] = 0
                 slots[TRAPNO] = _FAST_SYSCALL
                 slots[ERR] = SYSCALL_LENGTH
@@ -163,17 +176,15 @@ class UnicornEngine:
                 exit = self._exceptions.report(vector, error)
                 if exit is None:
                     exit = self._odd_steps.untranslatable()
-                if exit is not None:
-                    return exit
-                started += 1
             elif self._odd_steps.wanted:
                 exit = self._odd_steps.answer()
-                if exit is not None:
-                    return exit
-                started += 1
             elif stops.stopped():
                 return stops.interrupted(started)
-            reg_read_batch(*registers.rip_batch)
+            else:
+                continue
+            if exit is not None:
+                return exit
+            started += 1
 
     def catch_up(self, root: int) -> Exit:
         # Single steps are blocks of one instruction.  There are few, at most a block: REP strings
@@ -186,13 +197,11 @@ class UnicornEngine:
     def _single_step(self, root: int) -> Exit:
         """Execute one instruction: T_TRCTRAP if nothing else happens.  T in the frame is clear."""
         frame = self.frame
-        self.store()
         rip = frame.rip
         pushf = is_pushf(self._phys, root, rip)
         frame.rflags |= T
         self.load()
         exit = self.run(root)
-        self.store()
         frame.rflags &= ~T
         self.load()
         if pushf and frame.rip != rip:
@@ -255,6 +264,10 @@ class UnicornEngine:
 
     def _forget_stale(self, root: int) -> None:
         stale = self._stale
+        if not (stale.all_code or stale.code or stale.code_pages):
+            stale.clear()
+            self._registers.use_root(root)
+            return
         if stale.code_pages:
             self._code_pages.follow(self._phys.code)
         if stale.tlb or root != self._registers.root:

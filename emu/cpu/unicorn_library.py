@@ -4,11 +4,12 @@ Nothing here keeps state or knows what a guest is.  A function that takes a `han
 engine; one that can only fail if we ask for something wrong raises AssertionError.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from ctypes import (
     CDLL,
     PyDLL,
     Structure,
+    addressof,
     byref,
     c_char_p,
     c_int,
@@ -47,7 +48,7 @@ reg_write_batch = _lib.uc_reg_write_batch
 context_save = _lib.uc_context_save
 context_restore = _lib.uc_context_restore
 
-# Arguments converted once, here and in `batch`, make a call a third cheaper.
+# Arguments converted once, here and in `Batch`, make a call a third cheaper.
 ZERO = c_uint64.from_param(0)
 
 ERR_INSN_INVALID: int = uc.UC_ERR_INSN_INVALID
@@ -64,17 +65,24 @@ NEVER = (1 << 63, 1 << 63)  # not canonical: nothing ever runs there
 _TRANSLATIONS_SIZE = 64 << 20  # bytes; the engine's own choice, 1 GiB, would all be touched in time
 
 
-def open_engine() -> object:
-    """Return the handle of a new engine, with no memory and no address that ends a run."""
-    handle = c_void_p()
-    check(_lib.uc_open(uc.UC_ARCH_X86, uc.UC_MODE_64, byref(handle)))
-    opened = c_void_p.from_param(handle.value)
+def open_engine() -> c_void_p:
+    """Return a new engine, with no memory and no address that ends a run.
+
+    What takes a `handle` is faster with its argument().
+    """
+    opened = c_void_p()
+    check(_lib.uc_open(uc.UC_ARCH_X86, uc.UC_MODE_64, byref(opened)))
     _control(opened, uc.UC_CTL_TCG_BUFFER_SIZE, c_uint32(_TRANSLATIONS_SIZE))
     # An end address costs a translation after each run, which may itself fault and spoil
     # the exception state; with an empty set of exits there is none.
     _control(opened, uc.UC_CTL_UC_USE_EXITS, c_int(1))
     _control(opened, uc.UC_CTL_UC_EXITS, c_void_p(), c_size_t(0))
     return opened
+
+
+def argument(pointer: c_void_p) -> object:
+    """Return what can be passed instead of a pointer."""
+    return c_void_p.from_param(pointer.value)
 
 
 def close_engine(handle: object, *contexts: c_void_p) -> None:
@@ -91,12 +99,28 @@ def _control(handle: object, request: int, *arguments: object) -> None:
 # ---- registers
 
 
-def batch(handle: object, places: Sequence[tuple[str, int]]) -> tuple[object, ...]:
-    """Return the arguments of a batch call that moves each register to or from its address."""
-    n = len(places)
-    registers = (c_int * n)(*(_register(name) for name, _ in places))
-    addresses = (c_void_p * n)(*(address for _, address in places))
-    return handle, byref(registers), byref(addresses), c_int.from_param(n)
+class Batch:
+    """Registers that move together, each to or from an address of its own."""
+
+    __slots__ = ("arguments", "words")
+
+    def __init__(self, handle: object, places: Iterable[tuple[str, int]]) -> None:
+        names, addresses = zip(*places, strict=True)
+        n = len(names)
+        registers = (c_int * n)(*map(_register, names))
+        pointers = (c_void_p * n)(*addresses)
+        self.arguments = handle, byref(registers), byref(pointers), c_int.from_param(n)
+        """Of reg_read_batch() and reg_write_batch()."""
+        self.words = addressof(registers), addressof(pointers), n
+        """Those after the handle, as numbers."""
+
+    def read(self) -> None:
+        """Move them out of the engine."""
+        reg_read_batch(*self.arguments)
+
+    def write(self) -> None:
+        """Move them into the engine."""
+        reg_write_batch(*self.arguments)
 
 
 def read_register(handle: object, name: str) -> int:
@@ -226,6 +250,10 @@ def blocking_function(address: int) -> Any:
 STOPPING_FUNCTION = address_of(_lib.uc_emu_stop)
 HARMLESS_FUNCTION = address_of(_lib.uc_errno)  # as a callback, it does nothing
 START_FUNCTION = address_of(_lib.uc_emu_start)
+READ_BATCH_FUNCTION = address_of(_lib.uc_reg_read_batch)
+WRITE_BATCH_FUNCTION = address_of(_lib.uc_reg_write_batch)
+SAVE_FUNCTION = address_of(_lib.uc_context_save)
+RESTORE_FUNCTION = address_of(_lib.uc_context_restore)
 
 # Called with the handle, this request, an address and room for its description, it translates a
 # block; if that cannot be fetched, it raises the fault in the run that is in progress.

@@ -115,10 +115,8 @@ class Tracer:
         self._say(lwp, None, f"{call} = {result}")
 
     def _trap(self, lwp: Lwp, reason: Exit, handle: Handle, inside: int | None) -> None:
-        if reason is Exit.PAGE_FAULT:
-            lwp.cpu.store()
-            if not lwp.frame.err & (Pgex.I | Pgex.W):
-                hardware_says_write(lwp)
+        if reason is Exit.PAGE_FAULT and not lwp.frame.err & (Pgex.I | Pgex.W):
+            hardware_says_write(lwp)
         text = _guest_call(lwp) if reason is Exit.SYSCALL else trap_text(lwp)
         rip = lwp.frame.rip
         before = lwp.fault, lwp.proc.usage.signals

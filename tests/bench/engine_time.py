@@ -1,4 +1,4 @@
-"""How long an engine is inside uc_emu_start."""
+"""How long an engine runs guest code."""
 
 from time import thread_time
 from typing import Any
@@ -13,12 +13,12 @@ class EngineTime:
         self.seconds = 0.0
 
     def attach(self, engine: CpuEngine) -> None:
-        emu_start: Any = engine._emu_start  # type: ignore[attr-defined]
+        go: Any = engine._go  # type: ignore[attr-defined]
 
-        def timed(*arguments: object) -> int:
+        def timed(calls: object) -> int:
             start = thread_time()
-            error: int = emu_start(*arguments)
+            error: int = go(calls)
             self.seconds += thread_time() - start
             return error
 
-        engine._emu_start = timed  # type: ignore[attr-defined]
+        engine._go = timed  # type: ignore[attr-defined]

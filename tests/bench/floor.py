@@ -16,9 +16,10 @@ from emu.cpu.start_up import CR0, CR4, EFER, MSR_EFER
 from emu.cpu.unicorn_library import (
     HOOK_INSN,
     ZERO,
+    Batch,
     add_hook,
     address_of,
-    batch,
+    argument,
     close_engine,
     context_restore,
     context_save,
@@ -52,7 +53,8 @@ class Floor:
     """A bare engine with two address spaces, which have the same tables below their roots."""
 
     def __init__(self) -> None:
-        self._handle = handle = open_engine()
+        engine = open_engine()
+        self._handle = handle = argument(engine)
         self._memory = mmap(-1, _SIZE)
         self._words = words = memoryview(self._memory).cast("Q")
         for table, below in (
@@ -75,7 +77,9 @@ class Floor:
         add_hook(handle, HOOK_INSN, address_of(self._callback), 0, instruction("syscall"))
         self._start = handle, c_uint64.from_param(_CODE), ZERO, ZERO, ZERO
         self._roots = [c_uint64(root) for root in (_ROOT_A, _ROOT_B)]
-        self._to_a, self._to_b = (batch(handle, [("cr3", addressof(root))]) for root in self._roots)
+        self._to_a, self._to_b = (
+            Batch(handle, [("cr3", addressof(root))]).arguments for root in self._roots
+        )
         self._context = new_context(handle)
         finalize(self, close_engine, handle, self._context)
         self.f2(1)

@@ -238,7 +238,7 @@ def _environment(**more: str) -> Mapping[str, str]:
 
 def whole_kernel(effort: Effort) -> Iterator[Measured]:
     """The demo: a virtual kernel from its start to its end."""
-    line = Measured("the demo", "its time in uc_emu_start", "ms", 2.5, 2.0)
+    line = Measured("the demo", "its time in the engine", "ms", 2.5, 2.0)
     code = demo("minivk")
     for _ in range(effort.turns):
         with _output():
