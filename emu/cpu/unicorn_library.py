@@ -4,6 +4,8 @@ Nothing here keeps state or knows what a guest is.  A function that takes a `han
 engine; one that can only fail if we ask for something wrong raises AssertionError.
 """
 
+import os
+import sys
 from collections.abc import Iterable, Sequence
 from ctypes import (
     CDLL,
@@ -21,19 +23,57 @@ from ctypes import (
     cast,
     string_at,
 )
+from importlib.machinery import PathFinder
+from importlib.util import find_spec, module_from_spec
+from pathlib import Path
 from typing import Any
-
-from unicorn import unicorn_const as uc
-from unicorn import x86_const as x86
-from unicorn.unicorn_py3.unicorn import uclib
 
 from emu.cpu.engine import EngineError
 
+# The package itself is left alone where that can be: at every start it would take 5 ms, for a
+# class and for the numbers of eight other CPUs.
+_LIBRARY_NAMES = {"linux": "libunicorn.so.2", "darwin": "libunicorn.2.dylib"}
+
+
+def _package() -> list[str]:
+    """Return the folders of the package."""
+    spec = find_spec("unicorn")
+    if spec is None or spec.submodule_search_locations is None:
+        raise ModuleNotFoundError("No module named 'unicorn'", name="unicorn")
+    return spec.submodule_search_locations
+
+
+def _numbers(name: str) -> Any:
+    """Return a module of numbers that is in the package."""
+    spec = PathFinder.find_spec(f"unicorn.{name}", _package())
+    assert spec is not None and spec.loader is not None
+    module = module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def _library_path() -> str:
+    """Return where the library is: mostly in the package, which knows where else to look."""
+    name = _LIBRARY_NAMES.get(sys.platform)
+    if name is not None and "LIBUNICORN_PATH" not in os.environ:
+        for folder in _package():
+            path = Path(folder, "lib", name)
+            if path.exists():
+                return str(path)
+    from unicorn.unicorn_py3.unicorn import uclib
+
+    found: str = uclib._name
+    return found
+
+
+uc = _numbers("unicorn_const")
+x86 = _numbers("x86_const")
+LIBRARY_PATH = _library_path()
+
 # The same library twice: uc_emu_start must release the interpreter lock, so that other threads
 # can kick; everything else is too short for that to be worth its price.
-_blocking = CDLL(uclib._name)
-_lib = PyDLL(uclib._name)
-LIBRARY_PATH: str = uclib._name
+_blocking = CDLL(LIBRARY_PATH)
+_lib = PyDLL(LIBRARY_PATH)
 _lib.uc_strerror.restype = c_char_p
 _lib.uc_context_size.restype = c_size_t
 # Arguments beyond these are variadic, which some hosts pass differently.
