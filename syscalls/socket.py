@@ -66,8 +66,9 @@ def socket(lwp: Lwp, domain: AfArg, type: SockArg, protocol: Int) -> int:
             kernel.net_refused = True
             kernel.tell("the guest asked for a network: --net loopback gives it one")
         raise KernelError(Errno.EPERM, "no network")
-    # With it comes Python's own module, which only a run with a network needs.
-    from emu.kern.host_socket import HostSocket
+    with kernel.spare:
+        # With it comes Python's own module, which only a run with a network needs.
+        from emu.kern.host_socket import HostSocket
 
     lwp.proc.files.lowest_free()
     family, kind = _protocol(domain, type, protocol)

@@ -5,9 +5,10 @@ sys/platform/pc64/x86_64/trap.c.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from importlib import import_module
 from types import GeneratorType
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
 from emu.abi.errno import Errno, KernelError
 from emu.abi.signal import Signal
@@ -18,26 +19,6 @@ from emu.kern.proc import Lwp
 from emu.kern.sched import Restart
 from emu.kern.sendsig import tsleep
 from emu.kern.signal import lwpsignal
-from syscalls import (
-    aio,
-    attr,
-    cred,
-    event,
-    file,
-    lwp,
-    path,
-    proc,
-    resource,
-    sched,
-    signal,
-    socket,
-    sysctl,
-    system,
-    time,
-    varsym,
-    vm,
-    vmspace,
-)
 from syscalls.args import JUST_RETURN, Handler, Kind, signature
 
 REGISTER_ARGUMENTS = 6  # rdi rsi rdx r10 r8 r9: the first six words of a trapframe
@@ -45,24 +26,110 @@ _IRETQ = SyscallReturn.IRETQ
 INDIRECT = frozenset((0, 198))  # syscall, __syscall: the number is the first argument
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Syscall:
+class Unloaded(NamedTuple):
+    """A handler in a module that may not be loaded yet."""
+
+    family: str
+    name: str
+
+    def load(self) -> Handler:
+        handler: Handler = getattr(import_module(f"syscalls.{self.family}"), self.name)
+        return handler
+
+
+class Family:
+    """Stands for a module of handlers, each of which it gives unloaded."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def __getattr__(self, handler: str) -> Unloaded:
+        return Unloaded(self._name, handler)
+
+
+if TYPE_CHECKING:
+    from syscalls import (
+        aio,
+        attr,
+        cred,
+        event,
+        file,
+        lwp,
+        path,
+        proc,
+        resource,
+        sched,
+        signal,
+        socket,
+        sysctl,
+        system,
+        time,
+        varsym,
+        vm,
+        vmspace,
+    )
+else:
+    # A program makes calls of two or three families; all of them would take 6 ms at every start.
+    aio = Family("aio")
+    attr = Family("attr")
+    cred = Family("cred")
+    event = Family("event")
+    file = Family("file")
+    lwp = Family("lwp")
+    path = Family("path")
+    proc = Family("proc")
+    resource = Family("resource")
+    sched = Family("sched")
+    signal = Family("signal")
+    socket = Family("socket")
+    sysctl = Family("sysctl")
+    system = Family("system")
+    time = Family("time")
+    varsym = Family("varsym")
+    vm = Family("vm")
+    vmspace = Family("vmspace")
+
+
+class Call(NamedTuple):
+    """What it takes to make a call."""
+
     handler: Handler
+    arity: int
+    decoders: tuple[tuple[int, Callable[[int], int]], ...]
+    """The arguments that are not simply the 64-bit word, by position."""
+
+
+@dataclass(slots=True, eq=False)
+class Syscall:
+    declared: Handler | Unloaded
     note: str = ""
     """What is missing, if anything; printed by `vkemu syscalls`."""
     name: str = ""
-    args: Mapping[str, Kind] = field(init=False)
-    count: int = field(init=False)
-    decoders: tuple[tuple[int, Callable[[int], int]], ...] = field(init=False)
-    """The arguments that are not simply the 64-bit word, by position."""
+    call: Call | None = None
+    """Known once it has been made."""
 
     def __post_init__(self) -> None:
-        args = signature(self.handler)
-        object.__setattr__(self, "args", args)
-        object.__setattr__(self, "count", len(args))
-        object.__setattr__(self, "name", self.name or self.handler.__name__)
-        decoders = [(at, kind.decode) for at, kind in enumerate(args.values()) if kind.decode]
-        object.__setattr__(self, "decoders", tuple(decoders))
+        if not self.name:
+            declared = self.declared
+            self.name = declared.name if isinstance(declared, Unloaded) else declared.__name__
+
+    @property
+    def handler(self) -> Handler:
+        return self.load().handler
+
+    @property
+    def args(self) -> Mapping[str, Kind]:
+        return signature(self.handler)
+
+    def load(self) -> Call:
+        """Return what it takes to make this call, from now on in `call`."""
+        if self.call is None:
+            declared = self.declared
+            handler = declared.load() if isinstance(declared, Unloaded) else declared
+            kinds = signature(handler).values()
+            decoders = [(at, kind.decode) for at, kind in enumerate(kinds) if kind.decode]
+            self.call = Call(handler, len(kinds), tuple(decoders))
+        return self.call
 
 
 TABLE: Mapping[int, Syscall] = {
@@ -315,7 +382,7 @@ TABLE: Mapping[int, Syscall] = {
 SYMBOLS: Mapping[str, int] = {
     "SYS_syscall": 0,
     "SYS___syscall": 198,
-    **{f"SYS_{call.name}": number for number, call in TABLE.items()},
+    **{f"SYS_{syscall.name}": number for number, syscall in TABLE.items()},
 }
 
 
@@ -331,19 +398,19 @@ def dispatch(lwp: Lwp) -> None:
         if number in INDIRECT:
             number = frame.rdi & U32_MASK
             first = 1
-        call = TABLE.get(number)
-        if call is None:
+        syscall = TABLE.get(number)
+        if syscall is None:
             nosys(lwp, number)
-        count = call.count
-        words = lwp.words[first : min(first + count, REGISTER_ARGUMENTS)].tolist()
-        if len(words) < count:
+        handler, arity, decoders = syscall.call or _load(lwp, syscall)
+        words = lwp.words[first : min(first + arity, REGISTER_ARGUMENTS)].tolist()
+        if len(words) < arity:
             # [rsp] is the return address of the C stub.
-            on_stack = 8 * (count - len(words))
+            on_stack = 8 * (arity - len(words))
             stack = lwp.vmspace.copyin(frame.rsp + 8 & U64_MASK, on_stack)
             words += memoryview(stack).cast("Q").tolist()
-        for at, decode in call.decoders:
+        for at, decode in decoders:
             words[at] = decode(words[at])
-        result: Any = call.handler(lwp, *words)
+        result: Any = handler(lwp, *words)
         if type(result) is GeneratorType:
             lwp.call, lwp.sleep = result, None
             resume(lwp)
@@ -356,6 +423,11 @@ def dispatch(lwp: Lwp) -> None:
     if lwp.proc.kernel.abi.syscall_return is not _IRETQ:
         _return_fast(lwp)
     lwp.cpu.load()
+
+
+def _load(lwp: Lwp, syscall: Syscall) -> Call:
+    with lwp.proc.kernel.spare:
+        return syscall.load()
 
 
 def resume(lwp: Lwp) -> None:

@@ -42,6 +42,14 @@ def test_a_bell_that_nobody_answers_can_be_rung_for_ever(bell: Bell) -> None:
     assert rings(bell)
 
 
+def test_a_bell_that_is_forgotten_is_closed() -> None:
+    bell = Bell()
+    fd = bell.fileno()
+    del bell
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        os.fstat(fd)
+
+
 def test_a_closed_bell_makes_no_sound() -> None:
     bell = Bell()
     reader, writer = bell.fileno(), bell.rope

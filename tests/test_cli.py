@@ -1,6 +1,7 @@
 """The command line, as a user meets it: status, streams, one line for each mistake."""
 
 import os
+import re
 import resource
 import signal
 import subprocess
@@ -743,3 +744,24 @@ def test_the_console_script_is_the_same(program: Program) -> None:
         pytest.skip("not installed as a script")
     done = subprocess.run([script, "run", program(EXIT_3)], check=False, timeout=60)
     assert done.returncode == 3
+
+
+NOT_FOR_EVERY_RUN = {
+    *("capstone", "keystone", "elftools", "rich", "unicorn", "socket", "selectors", "zipfile"),
+    *("emu.asm", "emu.conform.runner", "emu.debug.trace", "emu.debug.ledger"),
+    *("emu.kern.host_socket", "emu.kern.local", "emu.kern.sysctl", "emu.kern.kqueue"),
+    *("syscalls.socket", "syscalls.sysctl", "syscalls.vmspace", "syscalls.event"),
+}
+
+
+def test_a_run_loads_what_it_needs_and_nothing_else(program: Program) -> None:
+    done = subprocess.run(
+        [sys.executable, "-v", "-m", "emu", "run", program(SAY_X + EXIT_3)],
+        capture_output=True,
+        timeout=60,
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (3, b"x")
+    loaded = set(re.findall(r"^import '(\S+)'", done.stderr.decode(), re.MULTILINE))
+    assert {"emu.machine", "syscalls.file", "syscalls.proc"} <= loaded
+    assert loaded & NOT_FOR_EVERY_RUN == set()

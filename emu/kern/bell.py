@@ -2,6 +2,7 @@
 
 import os
 from contextlib import suppress
+from weakref import finalize
 
 
 class Bell:
@@ -15,6 +16,7 @@ class Bell:
         self._reader, self._writer = os.pipe()
         os.set_blocking(self._reader, False)
         os.set_blocking(self._writer, False)
+        self._close = finalize(self, _close, self._reader, self._writer)
 
     def fileno(self) -> int:
         """The descriptor to poll."""
@@ -35,7 +37,10 @@ class Bell:
         return os.read(self._reader, 64)
 
     def close(self) -> None:
-        reader, writer = self._reader, self._writer
         self._reader = self._writer = -1
-        os.close(reader)
-        os.close(writer)
+        self._close()
+
+
+def _close(*fds: int) -> None:
+    for fd in fds:
+        os.close(fd)

@@ -5,6 +5,7 @@ import os
 import stat
 import termios
 from types import TracebackType
+from weakref import finalize
 
 from emu.abi.errno import Errno, KernelError
 
@@ -15,6 +16,24 @@ def guest_errno(error: OSError) -> Errno:
     """Return the guest's number for a host error.  They agree by name only; EIO if by none."""
     name = errno.errorcode.get(error.errno or 0, "")
     return Errno.__members__.get(_OTHER_NAMES.get(name, name), Errno.EIO)
+
+
+class SpareDescriptor:
+    """A descriptor of the host that is kept back, for when guests have all the others."""
+
+    def __init__(self) -> None:
+        self._keep()
+
+    def _keep(self) -> None:
+        fd = os.open(os.devnull, os.O_RDONLY)
+        self._give = finalize(self, os.close, fd)
+
+    def __enter__(self) -> None:
+        """Give it up: one file can be opened, and must be closed again inside."""
+        self._give()
+
+    def __exit__(self, *_: object) -> None:
+        self._keep()
 
 
 class host_errors:

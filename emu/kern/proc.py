@@ -19,6 +19,7 @@ from emu.cpu.engine import CpuEngine
 from emu.kern.clock import Clock
 from emu.kern.edges import Edges
 from emu.kern.file import FileTable
+from emu.kern.host import SpareDescriptor
 from emu.kern.rights import InFlight
 from emu.kern.sched import LwpState, Scheduler, Sleep
 from emu.kern.sigacts import AltStack, SigActs
@@ -163,6 +164,8 @@ class Kernel:
     pgrps: dict[int, Pgrp] = field(init=False, default_factory=dict)
     lwps: int = field(init=False, default=0)
     """LWPs of all processes."""
+    spare: SpareDescriptor = field(init=False, default_factory=SpareDescriptor)
+    """To load a module with, whatever guests have open."""
     rights: InFlight = field(init=False)
     uuids: UuidGenerator = field(init=False)
     messages: int = field(init=False, default=0)
