@@ -250,6 +250,7 @@ class Machine:
                     lwp_exit(lwp)
                 release(proc)
         self._sched.close()
+        self.kernel.spare.close()
 
 
 def _deadly(number: Signal) -> bool:

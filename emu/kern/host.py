@@ -26,11 +26,11 @@ class SpareDescriptor:
 
     def _keep(self) -> None:
         fd = os.open(os.devnull, os.O_RDONLY)
-        self._give = finalize(self, os.close, fd)
+        self.close = finalize(self, os.close, fd)
 
     def __enter__(self) -> None:
         """Give it up: one file can be opened, and must be closed again inside."""
-        self._give()
+        self.close()
 
     def __exit__(self, *_: object) -> None:
         self._keep()
