@@ -134,13 +134,17 @@ def _page_fault(lwp: Lwp) -> None:
         ) and hardware_says_write(lwp):
             access = _WRITE
             va = _first_to_write(lwp, va)
-    result = _resolve(lwp, va, access)
-    if result is _SUCCESS:
+    try:
+        result = space.fault(va, access)
+    except KernelError as error:
+        _out_of_memory(lwp, va, error)
         return
-    if access == _READ and hardware_says_write(lwp):
-        first = _first_to_write(lwp, va)
-        if first != va and _resolve(lwp, first, _WRITE) is _SUCCESS:
-            return
+    if result is _SUCCESS:
+        lwp.proc.usage.minor_faults += 1
+        return
+    if access == _READ and hardware_says_write(lwp) and _first_to_write(lwp, va) != va:
+        _page_fault(lwp)  # the frame is that of the write now
+        return
     if err & _FETCH and (va ^ frame.rip) > PAGE_MASK and not frame.rflags & _TRACE:
         earlier = _catch_up(lwp)
         if earlier is not Exit.PAGE_FAULT or (frame.addr, frame.err & _FETCH) != (va, _FETCH):
@@ -149,21 +153,11 @@ def _page_fault(lwp: Lwp) -> None:
     _unresolved(lwp, result)
 
 
-def _resolve(lwp: Lwp, va: int, access: int) -> KernReturn:
-    """Have the page at `va` entered; return what became of it.
-
-    Without memory, which is the end of the process, there is nothing more to do either.
-    """
-    try:
-        result = lwp.vmspace.fault(va, access)
-    except KernelError as error:
-        what = "disk" if error.errno is Errno.ENOSPC else "memory"
-        lwp.fault = (Signal.KILL, 0, f"in {_where(lwp)}: out of {what} for the page at {va:#x}")
-        lwpsignal(lwp.proc, lwp, Signal.KILL)
-        return _SUCCESS
-    if result is _SUCCESS:
-        lwp.proc.usage.minor_faults += 1
-    return result
+def _out_of_memory(lwp: Lwp, va: int, error: KernelError) -> None:
+    """There is no memory for the page at `va`: that is the end of the process."""
+    what = "disk" if error.errno is Errno.ENOSPC else "memory"
+    lwp.fault = (Signal.KILL, 0, f"in {_where(lwp)}: out of {what} for the page at {va:#x}")
+    lwpsignal(lwp.proc, lwp, Signal.KILL)
 
 
 def _first_to_write(lwp: Lwp, va: int) -> int:
