@@ -5,7 +5,7 @@ virtual kernel's guest is resolved unseen, or reflected: the virtual kernel gets
 """
 
 from emu.abi.errno import Errno, KernelError
-from emu.abi.frames import Trapframe
+from emu.abi.frames import TRAPFRAME_FIELDS, Trapframe
 from emu.abi.mman import Prot
 from emu.abi.signal import BusCode, FpeCode, IllCode, SegvCode, Signal, TrapCode
 from emu.abi.vkernel import Trap
@@ -29,6 +29,7 @@ _WRITE = int(Prot.WRITE)
 _EXEC = int(Prot.EXEC)
 _READ_WRITE = _READ | _WRITE
 _TRACE = int(Rflags.T)
+_ADDR, _ERR, _RFLAGS = map(TRAPFRAME_FIELDS.index, ("addr", "err", "rflags"))
 _NO_TRACE = U64_MASK & ~_TRACE
 _SUCCESS = KernReturn.SUCCESS
 _SYSCALL = Exit.SYSCALL
@@ -89,7 +90,7 @@ def resume(lwp: Lwp) -> None:
 
 
 def _syscall(lwp: Lwp) -> None:
-    traced = lwp.frame.rflags & _TRACE
+    traced = lwp.words[_RFLAGS] & _TRACE
     if traced:
         lwp.proc.kernel.sched.attention = True  # there will be a signal to look at
     if lwp.inside is not None:
@@ -115,8 +116,8 @@ def _single_stepped(lwp: Lwp) -> None:
 
 def _page_fault(lwp: Lwp) -> None:
     """Resolve the fault, in which case nobody knows of it, or pass it on."""
-    frame = lwp.frame
-    va, err = frame.addr, frame.err
+    words = lwp.words
+    va, err = words[_ADDR], words[_ERR]
     space = lwp.vmspace
     if err & _FETCH:
         if err & _PRESENT and space.pmap.allow_execute(va):
@@ -145,6 +146,7 @@ def _page_fault(lwp: Lwp) -> None:
     if access == _READ and hardware_says_write(lwp) and _first_to_write(lwp, va) != va:
         _page_fault(lwp)  # the frame is that of the write now
         return
+    frame = lwp.frame
     if err & _FETCH and (va ^ frame.rip) > PAGE_MASK and not frame.rflags & _TRACE:
         earlier = _catch_up(lwp)
         if earlier is not Exit.PAGE_FAULT or (frame.addr, frame.err & _FETCH) != (va, _FETCH):

@@ -20,6 +20,7 @@ _DIRTY = int(Pte.D)
 _EXEC_OK = int(Pte.EXEC_OK)
 _NX = int(Pte.NX)
 _SLOT_MASK = PTES_PER_PAGE - 1
+_WORDS_SHIFT = PAGE_SHIFT - 3
 _SUCCESS = KernReturn.SUCCESS
 _FAILURE = KernReturn.FAILURE
 _PROTECTION_FAILURE = KernReturn.PROTECTION_FAILURE
@@ -83,7 +84,9 @@ def _walk(abi: AbiVersion, entry: VmMapEntry, va: int, kind: int) -> tuple[int, 
     vpte = entry.root
     executable = True
     must, judged, marks = _rules(vpte_format, kind)
-    table = entry.object.table
+    table, span = entry.object.table, entry.object.span()
+    if span is not None:
+        words, pages = span
     while True:
         if vpte & judged != must:
             return None
@@ -92,7 +95,13 @@ def _walk(abi: AbiVersion, entry: VmMapEntry, va: int, kind: int) -> tuple[int, 
         if vpte & vpte_format.terminal or not bits:
             break
         bits -= VPTE_LEVEL_BITS
-        words, at = table((vpte & VPTE_FRAME) >> PAGE_SHIFT)
+        number = (vpte & VPTE_FRAME) >> PAGE_SHIFT
+        if span is None:
+            words, at = table(number)
+        elif number < pages:  # a virtual kernel's memory is a file, so nearly always
+            at = number << _WORDS_SHIFT
+        else:
+            raise VmFaultError(_PROTECTION_FAILURE)
         at += index >> bits & _SLOT_MASK
         vpte = words[at]  # checked as it is before the marks
         # An entry that refuses is left untouched; those above it keep their marks.  Only NX, as
