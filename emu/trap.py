@@ -5,7 +5,7 @@ virtual kernel's guest is resolved unseen, or reflected: the virtual kernel gets
 """
 
 from emu.abi.errno import Errno, KernelError
-from emu.abi.frames import Trapframe
+from emu.abi.frames import TRAPFRAME_FIELDS, Trapframe
 from emu.abi.mman import Prot
 from emu.abi.signal import BusCode, FpeCode, IllCode, SegvCode, Signal, TrapCode
 from emu.abi.vkernel import Trap
@@ -29,6 +29,7 @@ _WRITE = int(Prot.WRITE)
 _EXEC = int(Prot.EXEC)
 _READ_WRITE = _READ | _WRITE
 _TRACE = int(Rflags.T)
+_ADDR, _ERR, _RFLAGS = map(TRAPFRAME_FIELDS.index, ("addr", "err", "rflags"))
 _NO_TRACE = U64_MASK & ~_TRACE
 _SUCCESS = KernReturn.SUCCESS
 _SYSCALL = Exit.SYSCALL
@@ -89,7 +90,7 @@ def resume(lwp: Lwp) -> None:
 
 
 def _syscall(lwp: Lwp) -> None:
-    traced = lwp.frame.rflags & _TRACE
+    traced = lwp.words[_RFLAGS] & _TRACE
     if traced:
         lwp.proc.kernel.sched.attention = True  # there will be a signal to look at
     if lwp.inside is not None:
@@ -115,8 +116,8 @@ def _single_stepped(lwp: Lwp) -> None:
 
 def _page_fault(lwp: Lwp) -> None:
     """Resolve the fault, in which case nobody knows of it, or pass it on."""
-    frame = lwp.frame
-    va, err = frame.addr, frame.err
+    words = lwp.words
+    va, err = words[_ADDR], words[_ERR]
     space = lwp.vmspace
     if err & _FETCH:
         if err & _PRESENT and space.pmap.allow_execute(va):
@@ -134,13 +135,18 @@ def _page_fault(lwp: Lwp) -> None:
         ) and hardware_says_write(lwp):
             access = _WRITE
             va = _first_to_write(lwp, va)
-    result = _resolve(lwp, va, access)
-    if result is _SUCCESS:
+    try:
+        result = space.fault(va, access)
+    except KernelError as error:
+        _out_of_memory(lwp, va, error)
         return
-    if access == _READ and hardware_says_write(lwp):
-        first = _first_to_write(lwp, va)
-        if first != va and _resolve(lwp, first, _WRITE) is _SUCCESS:
-            return
+    if result is _SUCCESS:
+        lwp.proc.usage.minor_faults += 1
+        return
+    if access == _READ and hardware_says_write(lwp) and _first_to_write(lwp, va) != va:
+        _page_fault(lwp)  # the frame is that of the write now
+        return
+    frame = lwp.frame
     if err & _FETCH and (va ^ frame.rip) > PAGE_MASK and not frame.rflags & _TRACE:
         earlier = _catch_up(lwp)
         if earlier is not Exit.PAGE_FAULT or (frame.addr, frame.err & _FETCH) != (va, _FETCH):
@@ -149,21 +155,11 @@ def _page_fault(lwp: Lwp) -> None:
     _unresolved(lwp, result)
 
 
-def _resolve(lwp: Lwp, va: int, access: int) -> KernReturn:
-    """Have the page at `va` entered; return what became of it.
-
-    Without memory, which is the end of the process, there is nothing more to do either.
-    """
-    try:
-        result = lwp.vmspace.fault(va, access)
-    except KernelError as error:
-        what = "disk" if error.errno is Errno.ENOSPC else "memory"
-        lwp.fault = (Signal.KILL, 0, f"in {_where(lwp)}: out of {what} for the page at {va:#x}")
-        lwpsignal(lwp.proc, lwp, Signal.KILL)
-        return _SUCCESS
-    if result is _SUCCESS:
-        lwp.proc.usage.minor_faults += 1
-    return result
+def _out_of_memory(lwp: Lwp, va: int, error: KernelError) -> None:
+    """There is no memory for the page at `va`: that is the end of the process."""
+    what = "disk" if error.errno is Errno.ENOSPC else "memory"
+    lwp.fault = (Signal.KILL, 0, f"in {_where(lwp)}: out of {what} for the page at {va:#x}")
+    lwpsignal(lwp.proc, lwp, Signal.KILL)
 
 
 def _first_to_write(lwp: Lwp, va: int) -> int:

@@ -73,6 +73,7 @@ def umtx_sleep(lwp: Lwp, ptr: Ptr, value: Int, timeout: Int) -> Blocking[None]:
     if int.from_bytes(word, "little", signed=True) != value:
         raise KernelError(Errno.EBUSY, "the word has changed")
     deadline = lwp.proc.kernel.clock.monotonic_ns() + timeout * _US if timeout else None
+    lwp.proc.kernel.tell_of_copies()
     try:
         # The second ends the sleep when the page is copied: the word may now be elsewhere.
         woken = yield Sleep((("umtx", pa), ("page", trunc_page(pa))), deadline)

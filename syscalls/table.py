@@ -11,10 +11,11 @@ from types import GeneratorType
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
 from emu.abi.errno import Errno, KernelError
+from emu.abi.frames import TRAPFRAME_FIELDS
 from emu.abi.signal import Signal
 from emu.abi.versions import SyscallReturn
 from emu.abi.vkernel import SYSCALL_LENGTH
-from emu.abi.x86 import U32_MASK, U64_MASK
+from emu.abi.x86 import U32_MASK, U64_MASK, Rflags
 from emu.kern.proc import Lwp
 from emu.kern.sched import Restart
 from emu.kern.sendsig import tsleep
@@ -23,6 +24,8 @@ from syscalls.args import JUST_RETURN, Handler, Kind, signature
 
 REGISTER_ARGUMENTS = 6  # rdi rsi rdx r10 r8 r9: the first six words of a trapframe
 _IRETQ = SyscallReturn.IRETQ
+_NO_CARRY = U64_MASK & ~int(Rflags.C)
+_RDI, _RAX, _RFLAGS, _RSP = map(TRAPFRAME_FIELDS.index, ("rdi", "rax", "rflags", "rsp"))
 INDIRECT = frozenset((0, 198))  # syscall, __syscall: the number is the first argument
 
 
@@ -391,22 +394,22 @@ def dispatch(lwp: Lwp) -> None:
 
     A call that has to wait leaves the LWP asleep instead; resume() then goes on with it.
     """
-    frame = lwp.frame
+    frame = lwp.words
     try:
-        number = frame.rax & U32_MASK
+        number = frame[_RAX] & U32_MASK
         first = 0
         if number in INDIRECT:
-            number = frame.rdi & U32_MASK
+            number = frame[_RDI] & U32_MASK
             first = 1
         syscall = TABLE.get(number)
         if syscall is None:
             nosys(lwp, number)
         handler, arity, decoders = syscall.call or _load(lwp, syscall)
-        words = lwp.words[first : min(first + arity, REGISTER_ARGUMENTS)].tolist()
+        words = frame[first : min(first + arity, REGISTER_ARGUMENTS)].tolist() if arity else []
         if len(words) < arity:
             # [rsp] is the return address of the C stub.
             on_stack = 8 * (arity - len(words))
-            stack = lwp.vmspace.copyin(frame.rsp + 8 & U64_MASK, on_stack)
+            stack = lwp.vmspace.copyin(frame[_RSP] + 8 & U64_MASK, on_stack)
             words += memoryview(stack).cast("Q").tolist()
         for at, decode in decoders:
             words[at] = decode(words[at])
@@ -417,7 +420,8 @@ def dispatch(lwp: Lwp) -> None:
             return
         if result == JUST_RETURN:
             return
-        lwp.succeed((result or 0) & U64_MASK)
+        frame[_RAX] = (result or 0) & U64_MASK
+        frame[_RFLAGS] &= _NO_CARRY
     except KernelError as refusal:
         lwp.refuse(refusal.errno)
     if lwp.proc.kernel.abi.syscall_return is not _IRETQ:

@@ -148,7 +148,7 @@ def interruptions(machine: Booted) -> int:
 def test_an_lwp_alone_with_nothing_to_wait_for_is_never_interrupted(boot: Boot) -> None:
     machine = boot(LOOP_AND_EXIT, clock=HostClock())
     assert interruptions(machine) == 0
-    assert not machine.lwp.cpu._armed
+    assert not machine.lwp.cpu._stops.armed
     assert not machine.machine._alarm.used
 
 

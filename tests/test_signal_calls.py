@@ -490,12 +490,12 @@ def test_lwp_kill_refuses_who_is_not_there(lwp: Lwp, pid: int, tid: int, errno: 
 def test_the_engine_can_be_interrupted_once_a_program_can_survive_signals(boot: Boot) -> None:
     """Before, it need not be, which is faster."""
     lwp = boot().lwp
-    assert not lwp.cpu._armed
+    assert not lwp.cpu._stops.armed
     call(lwp, "sigaction", USR1, 0, OUT)
     call(lwp, "sigprocmask", SigHow.BLOCK, put(lwp, sigset()), 0)
-    assert not lwp.cpu._armed
+    assert not lwp.cpu._stops.armed
     call(lwp, "sigprocmask", SigHow.BLOCK, put(lwp, sigset(1)), 0)
-    assert lwp.cpu._armed
+    assert lwp.cpu._stops.armed
     lwp = boot().lwp
     sigaction(lwp, USR1, SIG_IGN)
-    assert lwp.cpu._armed
+    assert lwp.cpu._stops.armed

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from random import Random
+from tempfile import TemporaryFile
 
 import pytest
 from hypothesis import given, settings
@@ -18,6 +19,7 @@ from emu.vm.vm_map import VmMap, VmMapEntry
 from emu.vm.vm_object import (
     ANONYMOUS_PAGES,
     AnonymousObject,
+    FileObject,
     KernReturn,
     ShadowObject,
     VmObject,
@@ -119,6 +121,8 @@ class Guest:
     def page_at(self, va: int, access: int = READ) -> int:
         """Fault at `va`; return the number of the object page that it shows."""
         pa = self.touch(va, access) & PTE_FRAME
+        if isinstance(self.memory, FileObject):
+            return (pa - self.memory.region.base) >> 12
         assert isinstance(self.memory, AnonymousObject)
         return {frame: number for number, frame in self.memory.pages.items()}[pa]
 
@@ -603,6 +607,13 @@ def random_entry(random: Random, bits: Bits) -> int:
     return random.choice([0, 1, 2, 3, random.randrange(OBJECT_PAGES + 1)]) << 12 | flags
 
 
+def a_file(phys: PhysicalMemory, pages: int) -> FileObject:
+    with TemporaryFile() as file:
+        file.truncate(pages * PAGE_SIZE)
+        region = phys.map_file(file.fileno(), 2 << 20, writable=True)
+    return FileObject(phys, region, pages * PAGE_SIZE, lambda _: None)
+
+
 @settings(max_examples=400, deadline=None)
 @given(
     st.randoms(use_true_random=True),
@@ -610,18 +621,31 @@ def random_entry(random: Random, bits: Bits) -> int:
     st.sampled_from([READ, WRITE, EXEC]),
     st.sampled_from([0, 0x1000, 1 << 39, 1 << 48, (1 << 64) - 0x1000]),
     st.tuples(*[st.integers(0, 3)] * 4),
+    st.booleans(),
 )
 def test_the_walk_is_the_specified_one(
-    random: Random, bits: Bits, kind: int, offset: int, path: tuple[int, int, int, int]
+    random: Random,
+    bits: Bits,
+    kind: int,
+    offset: int,
+    path: tuple[int, int, int, int],
+    in_file: bool,
 ) -> None:
-    """On tables in pages 0 to 3 that lead anywhere: to each other, themselves, past the end."""
+    """On tables in pages 0 to 3 that lead anywhere: to each other, themselves, past the end.
+
+    The pages of a file are found without asking it for each.
+    """
     pages = {page: {at: random_entry(random, bits) for at in range(4)} for page in range(4)}
     root = random_entry(random, bits)
     va = BASE + sum(at << shift for at, shift in zip(path, (39, 30, 21, 12), strict=True))
     phys = PhysicalMemory(1 << 20)
-    memory = AnonymousObject(phys, OBJECT_PAGES)
+    memory: VmObject = AnonymousObject(phys, OBJECT_PAGES)
+    if in_file:
+        memory = a_file(phys, OBJECT_PAGES)
     guest = Guest(bits, phys=phys, memory=memory, offset=offset)
     memory.discard(0, OBJECT_PAGES)
+    for table, index in zip((1, 2, 3, 4), INDEXES, strict=True):
+        guest.poke(table, index, 0)
     for page, words in pages.items():
         for at, word in words.items():
             guest.poke(page, at, word)
@@ -635,3 +659,5 @@ def test_the_walk_is_the_specified_one(
         assert {at: word for at, word in enumerate(words) if word} == {
             at: word for at, word in pages[page].items() if word
         }
+    if isinstance(memory, FileObject):
+        phys.unmap_file(memory.region)

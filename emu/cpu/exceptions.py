@@ -9,13 +9,13 @@ from collections.abc import Mapping
 from ctypes import c_void_p
 
 from emu.abi.vkernel import Trap
-from emu.abi.x86 import Pgex, Vector
+from emu.abi.x86 import USER_CS, USER_SS, Pgex, Vector
 from emu.cpu.abort_guard import AbortGuard
 from emu.cpu.engine import Exit
 from emu.cpu.guest_code import code_at, icebp_length
 from emu.cpu.new_code import LONGEST_INSTRUCTION
 from emu.cpu.odd_code import OddCode
-from emu.cpu.registers import ADDR, ERR, RF, RFLAGS, RIP, TRAPNO, XFLAGS, Registers
+from emu.cpu.registers import ADDR, CS, ERR, RF, RFLAGS, RIP, SS, TRAPNO, VM, XFLAGS, Registers
 from emu.cpu.safe_stop import VECTOR
 from emu.cpu.spoilt_flags import SpoiltFlags
 from emu.cpu.start_up import ExceptionWords
@@ -107,6 +107,8 @@ class Exceptions:
             self.take()
         code, is_int = self._error_code.value, self._is_int.value
         odd_code = self._odd_code
+        if vector == _PF and odd_code.reached is None and not is_int and not error:
+            return self._page_fault(code)  # nearly always
         if odd_code.reached is not None and vector != Vector.DB and not code & _FETCH:
             # Not for a step, which has done its work, nor for what could not even be fetched.
             self._spoilt_flags.repair()
@@ -120,19 +122,28 @@ class Exceptions:
         if vector == _DF:
             raise registers.broken(error, vector)
         if vector == _PF:
-            registers.finish(RF)
-            slots = registers.slots
-            slots[XFLAGS] = 0
-            slots[TRAPNO] = _PAGEFLT
-            # To IRET and far RET the engine reads the stack as a supervisor would.
-            slots[ERR] = code | _USER
-            registers.rf = RF
-            if slots[RIP] in odd_code.quiet:
-                self._spoilt_flags.repair_quiet()
-            return _EXIT_PAGE_FAULT
+            return self._page_fault(code)
         if vector == _GP and not code:
             return self._zero_protection_fault()
         return self.trap(vector, code)
+
+    def _page_fault(self, code: int) -> Exit:
+        registers = self._registers
+        slots = registers.slots
+        rflags = slots[RFLAGS]
+        if rflags & VM:
+            rflags = registers.leave_virtual_8086()
+        slots[RFLAGS] = rflags | RF
+        registers.rf = RF
+        slots[XFLAGS] = 0
+        slots[TRAPNO] = _PAGEFLT
+        # To IRET and far RET the engine reads the stack as a supervisor would.
+        slots[ERR] = code | _USER
+        slots[CS] = USER_CS
+        slots[SS] = USER_SS
+        if slots[RIP] in self._odd_code.quiet:
+            self._spoilt_flags.repair_quiet()
+        return _EXIT_PAGE_FAULT
 
     def take(self) -> None:
         """Let the next exception be, after one that no passage has seen (see `Passages`)."""

@@ -14,7 +14,7 @@ from emu.cpu.new_code import FLAGS_KINDS, LENGTHS_KINDS, SSE_KINDS, Kind
 from emu.cpu.odd_code import OddCode
 from emu.cpu.passage import Passages
 from emu.cpu.registers import RFLAGS, RIP, Registers, T
-from emu.cpu.safe_stop import VECTOR
+from emu.cpu.safe_stop import BUDGET, VECTOR
 from emu.cpu.sse_status import SseStatus
 from emu.cpu.stops import Stops
 from emu.cpu.unicorn_library import emu_stop
@@ -82,7 +82,7 @@ class OddSteps:
             # Deleting hooks, it looks for code at their addresses, and keeps the faults it took.
             self._exceptions.take()
         if exit is None and self._stops.final and not self._stops.armed:
-            return self._stops.interrupted(1)  # this may have been its stop as well
+            return self._stops.interrupted(True)  # this may have been its stop as well
         return exit
 
     def untranslatable(self) -> Exit | None:
@@ -115,7 +115,7 @@ class OddSteps:
                 return exceptions.report(vector, error)
             if self._odd_code.pending:
                 return self.answer()
-            return self._stops.interrupted(0) if self._stops.stopped() else None
+            return self._stops.interrupted(False) if self._stops.stopped() else None
         exceptions.dismiss()
         return exceptions.trap(Vector.DB) if traced else None
 
@@ -177,10 +177,10 @@ class OddSteps:
         rflags = registers.read("RFLAGS")
         registers.write("RFLAGS", rflags | T)
         self._odd_code.passed = registers.slots[RIP]
-        start = stops.start_count() if stops.armed else 0
+        left = self._words[BUDGET]
         error = self._passages.go(self._passages.lists[0])
-        if stops.armed:
-            stops.end_count(start)
+        if stops.counting:
+            stops.count(left)
         self._odd_code.passed = None
         if not rflags & T:
             registers.write("RFLAGS", registers.read("RFLAGS") & ~T)

@@ -33,7 +33,7 @@ class Stops:
         self.armed = False
         self.final = False  # a kick after which the guest does not go on has come
         self.blocks = 0
-        self._counting = False
+        self.counting = False  # the blocks that are started are
         self._swap: SwappedCallback | None = None
         self._handle = handle
         self._hooks = hooks
@@ -47,7 +47,7 @@ class Stops:
 
     @property
     def budget(self) -> int | None:
-        return max(self._words[BUDGET], 0) if self._counting else None
+        return max(self._words[BUDGET], 0) if self.counting else None
 
     @budget.setter
     def budget(self, blocks: int | None) -> None:
@@ -56,7 +56,7 @@ class Stops:
             self.arm()
             if self._swap is not None:
                 raise EngineError("blocks cannot be counted: this host gives no executable memory")
-        self._counting = blocks is not None
+        self.counting = blocks is not None
         self._words[BUDGET] = NO_LIMIT if blocks is None else blocks
 
     @property
@@ -99,26 +99,18 @@ class Stops:
             if not self.armed:
                 emu_stop_from_outside(self._handle)
 
-    # ---- around each start of the engine, once armed
+    # ---- after each passage, which began when BUDGET was `left`
 
-    def start_count(self) -> int:
-        """Return the blocks this run may start."""
-        words = self._words
-        if words[BUDGET] < 0:
-            words[BUDGET] = 0 if self._counting else NO_LIMIT
-        return words[BUDGET]
+    def count(self, left: int) -> None:
+        """Count the blocks that were started."""
+        # The block that was refused has been counted as well, hence -1.
+        self.blocks += max(left, 0) - max(self._words[BUDGET], 0)
 
-    def end_count(self, start: int) -> int:
-        """Return how many blocks were started."""
+    def has_started(self, left: int) -> bool:
+        """Tell whether a block was started, as far as that is known."""
         if self._swap is not None:
-            return 1  # not known; only the resume flag depends on it
-        # The block that was refused has been counted as well.
-        started = start - max(self._words[BUDGET], 0)
-        if self._counting:
-            self.blocks += started
-        return started
-
-    # ---- when one has come
+            return True  # only the resume flag depends on it
+        return self.armed and left > max(self._words[BUDGET], 0)
 
     def stopped(self) -> bool:
         """Tell whether a stop that is none of the guest's doing ends the run; take the kick."""
@@ -131,13 +123,15 @@ class Stops:
             words[KICK] = 0
             return True
         if self.armed and words[BUDGET] < 0:
-            return self._counting
+            if not self.counting:
+                words[BUDGET] = NO_LIMIT
+            return self.counting
         if self.final:
             return True  # the stop of a final kick whose word an earlier run has taken
         raise self._registers.broken(0, -1)
 
-    def interrupted(self, started: int) -> Exit:
-        """Fill the frame for a stop after so many blocks."""
+    def interrupted(self, started: bool) -> Exit:
+        """Fill the frame for a stop, which has come before or after any block was started."""
         registers = self._registers
         registers.store_all(0 if started else registers.rf)
         slots = registers.slots

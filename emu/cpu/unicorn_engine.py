@@ -30,7 +30,7 @@ from emu.cpu.odd_code import OddCode
 from emu.cpu.odd_steps import OddSteps
 from emu.cpu.passage import Passages
 from emu.cpu.registers import CS, ERR, R10, RCX, RFLAGS, SS, TRAPNO, VM, XFLAGS, Registers, T
-from emu.cpu.safe_stop import KICK, SYSCALL, VECTOR, Routines, Words, place_routines
+from emu.cpu.safe_stop import BUDGET, KICK, SYSCALL, VECTOR, Routines, Words, place_routines
 from emu.cpu.spoilt_flags import SpoiltFlags
 from emu.cpu.sse_status import SseStatus
 from emu.cpu.start_up import StartUp
@@ -150,14 +150,13 @@ class UnicornEngine:
         if words[KICK]:
             return stops.before_start()
         self._odd_code.reached = None  # in an earlier run
-        armed = stops.armed
-        started = 0
+        resumed = False
         while True:
-            start = stops.start_count() if armed else 0
             what, registers.pending = registers.pending, 0
+            left = words[BUDGET]
             error = self._go(self._lists[what])
-            if armed:
-                started += stops.end_count(start)
+            if stops.counting:
+                stops.count(left)
             if words[SYSCALL]:
                 words[SYSCALL] = 0
                 slots = registers.slots
@@ -171,7 +170,7 @@ class UnicornEngine:
                     self._odd_syscall()
                 return _EXIT_SYSCALL
             vector = words[VECTOR]
-            exit: Exit | None
+            exit: Exit | None = None
             if vector >= 0 or error or self._exceptions.refused:
                 exit = self._exceptions.report(vector, error)
                 if exit is None:
@@ -179,12 +178,10 @@ class UnicornEngine:
             elif self._odd_steps.wanted:
                 exit = self._odd_steps.answer()
             elif stops.stopped():
-                return stops.interrupted(started)
-            else:
-                continue
+                exit = stops.interrupted(resumed or stops.has_started(left))
             if exit is not None:
                 return exit
-            started += 1
+            resumed = True
 
     def catch_up(self, root: int) -> Exit:
         # Single steps are blocks of one instruction.  There are few, at most a block: REP strings

@@ -192,6 +192,12 @@ class Kernel:
         self.edges = Edges(self.sched)
         self.rights = InFlight(self.limits.rights)
         self.uuids = UuidGenerator(self.clock, self.tree.random_bytes)
+
+    def tell_of_copies(self) -> None:
+        """From now on, end sleeps on ("page", pa) when the page at `pa` is copied.
+
+        Before anybody sleeps so, faults are spared the call.
+        """
         self.phys.on_copy = self._page_copied
 
     def _page_copied(self, pa: int) -> None:

@@ -12,7 +12,18 @@ import mmap
 import sys
 from bisect import bisect_right
 from collections.abc import Callable
-from ctypes import CDLL, c_char, c_int, c_longlong, c_size_t, c_ubyte, c_void_p, get_errno, memset
+from ctypes import (
+    CDLL,
+    c_char,
+    c_int,
+    c_longlong,
+    c_size_t,
+    c_ubyte,
+    c_void_p,
+    get_errno,
+    memmove,
+    memset,
+)
 from ctypes import addressof as _addressof
 from functools import lru_cache
 from typing import NoReturn, Protocol
@@ -112,7 +123,7 @@ class PhysicalMemory:
         """The word every root table has in slot 511: the engine's own supervisor pages."""
         self.on_map: Callable[[int, int, int], None] = _ignore_map
         self.on_unmap: Callable[[int, int], None] = _ignore_unmap
-        self.on_copy: Callable[[int], None] = _ignore_copy
+        self.on_copy: Callable[[int], None] | None = None
         """Called with a page that was copied because somebody wrote to it."""
         self._next = PAGE_SIZE  # frame 0 stays unused: no valid table or page is at address 0
         self._free: list[int] = []
@@ -174,8 +185,12 @@ class PhysicalMemory:
         return region.bytes[offset : offset + PAGE_SIZE]
 
     def copy_page(self, source: int, target: int) -> None:
-        self.page(target)[:] = self.page(source)
-        self.on_copy(source)
+        if source < self.size and target < self.size:
+            memmove(self.address + target, self.address + source, PAGE_SIZE)
+        else:
+            self.page(target)[:] = self.page(source)
+        if self.on_copy is not None:
+            self.on_copy(source)
 
     def read_u64(self, pa: int) -> int:
         if pa < self.size:
@@ -241,10 +256,6 @@ _NORESERVE = getattr(mmap, "MAP_NORESERVE", 0)
 
 def _ignore_map(base: int, address: int, size: int) -> None:
     """No engine is attached."""
-
-
-def _ignore_copy(pa: int) -> None:
-    """Nobody waits for it."""
 
 
 def _ignore_unmap(base: int, size: int) -> None:

@@ -20,6 +20,7 @@ _DIRTY = int(Pte.D)
 _EXEC_OK = int(Pte.EXEC_OK)
 _NX = int(Pte.NX)
 _SLOT_MASK = PTES_PER_PAGE - 1
+_WORDS_SHIFT = PAGE_SHIFT - 3
 _SUCCESS = KernReturn.SUCCESS
 _FAILURE = KernReturn.FAILURE
 _PROTECTION_FAILURE = KernReturn.PROTECTION_FAILURE
@@ -81,25 +82,33 @@ def _walk(abi: AbiVersion, entry: VmMapEntry, va: int, kind: int) -> tuple[int, 
     index = (va - entry.start + entry.offset) >> PAGE_SHIFT  # the low 36 bits count
     bits = VPTE_INDEX_BITS  # of `index`, still to be translated
     vpte = entry.root
-    executable = True
+    seen = vpte  # of all entries together
+    terminal = vpte_format.terminal
     must, judged, marks = _rules(vpte_format, kind)
-    table = entry.object.table
+    table, span = entry.object.table, entry.object.span()
+    if span is not None:
+        words, pages = span
     while True:
         if vpte & judged != must:
             return None
-        if vpte & vpte_format.no_execute:
-            executable = False
-        if vpte & vpte_format.terminal or not bits:
+        if vpte & terminal or not bits:
             break
         bits -= VPTE_LEVEL_BITS
-        words, at = table((vpte & VPTE_FRAME) >> PAGE_SHIFT)
+        number = (vpte & VPTE_FRAME) >> PAGE_SHIFT
+        if span is None:
+            words, at = table(number)
+        elif number < pages:  # a virtual kernel's memory is a file, so nearly always
+            at = number << _WORDS_SHIFT
+        else:
+            raise VmFaultError(_PROTECTION_FAILURE)
         at += index >> bits & _SLOT_MASK
         vpte = words[at]  # checked as it is before the marks
         # An entry that refuses is left untouched; those above it keep their marks.  Only NX, as
         # in the original, is looked at after the marks.
-        if vpte & must == must and vpte & marks != marks:
+        if vpte & marks != marks and vpte & must == must:
             words[at] = vpte | marks
-    rights = _READ | _EXEC if executable else _READ
+        seen |= vpte
+    rights = _READ if seen & vpte_format.no_execute else _READ | _EXEC
     dirty = vpte_format.write | vpte_format.modified
     if kind == _WRITE or (abi.read_keeps_write and vpte & dirty == dirty):
         rights |= _WRITE

@@ -49,6 +49,13 @@ class VmObject(Protocol):
         """
         ...
 
+    def span(self) -> tuple[memoryview, int] | None:
+        """Return all its pages, writable, as 64-bit words, and how many there are.
+
+        None if they do not lie one behind the other: then table() finds them.
+        """
+        ...
+
     def resident(self, first: int, last: int) -> Iterable[int]:
         """Return which of the pages in [first, last) are in memory."""
         ...
@@ -119,6 +126,9 @@ class AnonymousObject:
     def table(self, index: int) -> tuple[memoryview, int]:
         pa, _ = self.page(index, True)
         return self._phys.words, pa >> 3
+
+    def span(self) -> None:
+        return None
 
     def _page_below(self, index: int) -> int | None:
         """Return the page at `index` of the first object below that has it."""
@@ -245,6 +255,9 @@ class FileObject:
         if index << PAGE_SHIFT >= self.length:
             raise VmFaultError(KernReturn.PROTECTION_FAILURE)
         return self.region.words, index << PAGE_SHIFT >> 3
+
+    def span(self) -> tuple[memoryview, int]:
+        return self.region.words, self.length + PAGE_SIZE - 1 >> PAGE_SHIFT
 
     def resident(self, first: int, last: int) -> Iterable[int]:
         return range(first, min(last, round_page(self.length) >> PAGE_SHIFT))

@@ -5,6 +5,7 @@
 
 MEMORY = 0x20000000
 SHARED = 0x10000000                     # when each of the two has returned: two struct timespec
+BEFORE = SHARED + 32                    # not beside the code: a copy of that would be translated anew
 SECOND = 1000000000
 
     SYSCALL7 SYS_mmap, SHARED, PAGE_SIZE, PROT_READ + PROT_WRITE, MAP_ANON + MAP_SHARED + MAP_FIXED, -1, 0, 0
@@ -34,14 +35,14 @@ again:
     call since
     cmp rax, r14
     cmovb rax, r14
-    mov [before], rax
-    SYSCALL SYS_write, 1, before, 8
+    mov [BEFORE], rax
+    SYSCALL SYS_write, 1, BEFORE, 8
     CHECK_OK 7
 done:
     DONE
 
 fork_once:
-    SYSCALL SYS_clock_gettime, CLOCK_MONOTONIC, before
+    SYSCALL SYS_clock_gettime, CLOCK_MONOTONIC, BEFORE
     CHECK_OK 3
     SYSCALL SYS_fork
     CHECK_OK 4
@@ -58,14 +59,10 @@ child:
     CHECK_OK 8
     jmp done
 
-since:                                  # rax = nanoseconds from `before` to [rdi]
+since:                                  # rax = nanoseconds from BEFORE to [rdi]
     mov rax, [rdi]
-    sub rax, [before]
+    sub rax, [BEFORE]
     imul rax, rax, SECOND
     add rax, [rdi + 8]
-    sub rax, [before + 8]
+    sub rax, [BEFORE + 8]
     ret
-
-    .balign 8
-before:
-    .quad 0, 0
