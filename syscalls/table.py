@@ -93,13 +93,9 @@ else:
     vmspace = Family("vmspace")
 
 
-class Call(NamedTuple):
-    """What it takes to make a call."""
-
-    handler: Handler
-    arity: int
-    decoders: tuple[tuple[int, Callable[[int], int]], ...]
-    """The arguments that are not simply the 64-bit word, by position."""
+Call = tuple[Handler, int, tuple[tuple[int, Callable[[int], int]], ...]]
+"""What it takes to make a call: the handler, how many arguments it has, and what decodes those
+that are not simply the 64-bit word, by position."""
 
 
 @dataclass(slots=True, eq=False)
@@ -118,7 +114,7 @@ class Syscall:
 
     @property
     def handler(self) -> Handler:
-        return self.load().handler
+        return self.load()[0]
 
     @property
     def args(self) -> Mapping[str, Kind]:
@@ -131,7 +127,7 @@ class Syscall:
             handler = declared.load() if isinstance(declared, Unloaded) else declared
             kinds = signature(handler).values()
             decoders = [(at, kind.decode) for at, kind in enumerate(kinds) if kind.decode]
-            self.call = Call(handler, len(kinds), tuple(decoders))
+            self.call = handler, len(kinds), tuple(decoders)
         return self.call
 
 
@@ -404,7 +400,10 @@ def dispatch(lwp: Lwp) -> None:
         syscall = TABLE.get(number)
         if syscall is None:
             nosys(lwp, number)
-        handler, arity, decoders = syscall.call or _load(lwp, syscall)
+        call = syscall.call
+        if call is None:
+            call = _load(lwp, syscall)
+        handler, arity, decoders = call
         words = frame[first : min(first + arity, REGISTER_ARGUMENTS)].tolist() if arity else []
         if len(words) < arity:
             # [rsp] is the return address of the C stub.
