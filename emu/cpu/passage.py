@@ -19,9 +19,8 @@ from ctypes import (
     c_void_p,
     memset,
 )
-from dataclasses import dataclass
 from functools import cache, partial
-from typing import Any
+from typing import Any, NamedTuple
 
 from emu.cpu.registers import BASES, GENERAL, ROOT, Registers
 from emu.cpu.safe_stop import place_code
@@ -96,8 +95,7 @@ class _Record(Structure):
     ]
 
 
-@dataclass(frozen=True, slots=True)
-class Call:
+class Call(NamedTuple):
     function: int
     """The address of a C function that returns an int."""
     arguments: Sequence[int]

@@ -33,6 +33,7 @@ from emu.abi.errno import Errno, KernelError
 from emu.abi.x86 import PAGE_SHIFT, PAGE_SIZE
 
 REGION_FLOOR = 1 << 36
+_HUGE_PAGE = 2 << 20
 TABLES_IN_USE = 16
 """Frames that dropping the caches must yield to be of use: the page tables of one instruction,
 its operands and its stack.  With fewer they would take them from each other for ever."""
@@ -108,10 +109,11 @@ class PhysicalMemory:
         if sys.platform != "win32":
             flags["flags"] = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | _NORESERVE
         self._host = mmap.mmap(-1, size, **flags)
-        if hasattr(mmap, "MADV_HUGEPAGE"):
+        if hasattr(mmap, "MADV_HUGEPAGE") and size > _HUGE_PAGE:
             # Frames are touched one after the other: a fault of the host's for each would cost
-            # more than everything else that a fault of the guest's does.
-            self._host.madvise(mmap.MADV_HUGEPAGE)
+            # more than everything else that a fault of the guest's does.  Small guests, which do
+            # not need more than the first frames, are spared the wait for a large one.
+            self._host.madvise(mmap.MADV_HUGEPAGE, _HUGE_PAGE)
         self.address = _addressof(c_char.from_buffer(self._host))
         self.bytes = memoryview(self._host)
         self.words = self.bytes.cast("Q")
