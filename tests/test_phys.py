@@ -57,11 +57,14 @@ def test_a_word_is_little_endian_in_its_page(phys: PhysicalMemory) -> None:
     assert phys.read_u64(pa + 8) == 0x0102_0304_0506_0708
 
 
-def test_copy_page_copies_all_of_it(phys: PhysicalMemory) -> None:
-    source, target = phys.alloc(), phys.alloc()
+def test_a_copy_has_all_of_the_page_whatever_was_in_its_frame(phys: PhysicalMemory) -> None:
+    source, used = phys.alloc(), phys.alloc()
     phys.page(source)[:] = bytes(range(256)) * 16
-    phys.copy_page(source, target)
-    assert bytes(phys.page(target)) == bytes(range(256)) * 16
+    phys.page(used)[:] = b"\xff" * PAGE_SIZE
+    phys.free(used)
+    first, second = phys.alloc_copy(source), phys.alloc_copy(source)
+    assert (first, second) == (used, used + PAGE_SIZE)
+    assert bytes(phys.page(first)) == bytes(phys.page(second)) == bytes(range(256)) * 16
 
 
 def test_without_a_cache_the_end_of_memory_is_enomem_and_nothing_is_lost() -> None:

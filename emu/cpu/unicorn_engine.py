@@ -262,7 +262,7 @@ class UnicornEngine:
     def _forget_stale(self, root: int) -> None:
         stale = self._stale
         if not (stale.all_code or stale.code or stale.code_pages):
-            stale.clear()
+            stale.any = stale.tlb = False
             self._registers.use_root(root)
             return
         if stale.code_pages:

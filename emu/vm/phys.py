@@ -21,7 +21,6 @@ from ctypes import (
     c_ubyte,
     c_void_p,
     get_errno,
-    memmove,
     memset,
 )
 from ctypes import addressof as _addressof
@@ -159,6 +158,18 @@ class PhysicalMemory:
             cache.drop()
         return self.alloc() if len(self._free) >= TABLES_IN_USE else self.out_of_memory()
 
+    def alloc_copy(self, source: int) -> int:
+        """Return the address of a frame with what is in the page at `source`, as alloc() would."""
+        pa = self._free.pop() if self._free else self.alloc()  # it need not be zeroed
+        memory = self.bytes
+        if source < self.size:
+            memory[pa : pa + PAGE_SIZE] = memory[source : source + PAGE_SIZE]
+        else:
+            memory[pa : pa + PAGE_SIZE] = self.page(source)
+        if self.on_copy is not None:
+            self.on_copy(source)
+        return pa
+
     def out_of_memory(self) -> NoReturn:
         raise KernelError(Errno.ENOMEM, "out of physical memory")
 
@@ -185,14 +196,6 @@ class PhysicalMemory:
         region = self.region(pa)
         offset = pa - region.base
         return region.bytes[offset : offset + PAGE_SIZE]
-
-    def copy_page(self, source: int, target: int) -> None:
-        if source < self.size and target < self.size:
-            memmove(self.address + target, self.address + source, PAGE_SIZE)
-        else:
-            self.page(target)[:] = self.page(source)
-        if self.on_copy is not None:
-            self.on_copy(source)
 
     def read_u64(self, pa: int) -> int:
         if pa < self.size:

@@ -112,8 +112,7 @@ class AnonymousObject:
                 raise VmFaultError(KernReturn.PROTECTION_FAILURE)
             pa = self._phys.alloc()
         elif write:
-            pa = self._phys.alloc()
-            self._phys.copy_page(source, pa)
+            pa = self._phys.alloc_copy(source)
             if self.aliased:
                 # Whoever only read the page so far is to see the copy from now on.
                 for cache in list(self._phys.caches):
