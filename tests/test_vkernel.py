@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from ctypes import sizeof
-from struct import pack
+from struct import pack, unpack
 
 import pytest
 from conftest import LOAD_ADDRESS, NUMBERS, Booted, call, step
@@ -586,6 +586,29 @@ def test_a_tframe_in_a_virtual_page_table_marks_accessed_then_modified(vk: Virtu
     vk.go()
     assert entry() == 4 * PAGE_SIZE | V_R_W | ACCESSED | MODIFIED
     assert vk.reflected(base).trapno == Trap.FAST_SYSCALL
+
+
+def test_the_tframe_is_read_before_the_vframe_is_faulted_in(vk: VirtualKernel) -> None:
+    """Which may mark an entry in the very page of the tframe: copyin() in the original's order."""
+    lwp = vk.lwp
+    space = lwp.proc.vmspace
+    base = 0x8000000000
+    flags = int(Map.ANON | Map.PRIVATE | Map.FIXED | Map.VPAGETABLE)
+    assert call(lwp, "mmap", base, 1 << 21, RW, flags, MINUS_ONE, 0, 0) == base
+    assert call(lwp, "mcontrol", base, 1 << 21, Madv.SETMAP, V_R_W | PS) == 0
+    # Page 0 is its own table, at all levels; its first entry is also the tframe's RDI.
+    space.copyout(base, bytes(Trapframe(rdi=V_R_W, rip=GUEST_CODE)))
+    entry = space.map.lookup(base)
+    assert entry is not None
+    entry.root = V_R_W
+    space.pmap.remove(base + PAGE_SIZE, base + (1 << 21))
+    vframe = base + PAGE_SIZE
+    space.copyout(base + 8, pack("<Q", V_R_W))  # RSI, and the entry for the vframe's page
+    space.copyin(base, 8)  # from now on the kernel knows the page, and need not copy it
+    call(lwp, "vmspace_ctl", ID, RUN, base, vframe + 0x800)
+    assert (lwp.frame.rdi, lwp.frame.rsi) == (V_R_W, V_R_W)
+    words = space.copyin(base, 16)
+    assert unpack("<QQ", words) == (V_R_W | ACCESSED, V_R_W | ACCESSED)
 
 
 def test_what_the_guest_cannot_do_is_call_the_host(vk: VirtualKernel) -> None:

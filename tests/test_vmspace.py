@@ -285,6 +285,22 @@ def test_an_address_past_the_space_is_a_failure(space: Vmspace) -> None:
         assert space.fault(va, READ) is KernReturn.FAILURE
 
 
+def test_what_is_borrowed_is_what_copyin_returns(space: Vmspace) -> None:
+    space.copyout(A, bytes(range(256)) * 32)
+    for va, size in ((A, 200), (A + 0xF00, 0x100), (A + 0xF80, 200), (A + 0x1000, 0x1000)):
+        assert bytes(space.borrow(va, size)) == space.copyin(va, size)
+    with pytest.raises(KernelError) as refusal:
+        space.borrow(HOLE - 1, 2)
+    assert refusal.value.errno == Errno.EFAULT
+
+
+def test_what_is_borrowed_from_one_page_is_not_copied(space: Vmspace) -> None:
+    space.copyin(A, 1)
+    borrowed = space.borrow(A, 4)
+    space.copyout(A, b"next")
+    assert bytes(borrowed) == b"next"
+
+
 def test_where_nothing_is_mapped_a_fault_is_a_failure(space: Vmspace) -> None:
     for va in (A - 1, HOLE):
         assert space.fault(va, READ) is KernReturn.FAILURE

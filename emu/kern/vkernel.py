@@ -103,18 +103,21 @@ def enter(lwp: "Lwp", entry: VmspaceEntry, tframe: int, vframe: int) -> None:
     Raise KernelError(EFAULT), with nothing changed, if either cannot be read.
     """
     space = lwp.vmspace
-    registers = space.borrow(tframe, TRAPFRAME_SIZE)
-    bases = space.borrow(vframe, VEXTFRAME_SIZE)
     vkernel = lwp.vkernel
     if vkernel is None:
         vkernel = lwp.vkernel = VkernelLwp()
     vkernel.saved_frame[:] = lwp.frame_bytes
+    lwp.frame_bytes[:] = space.borrow(tframe, TRAPFRAME_SIZE)
+    try:
+        bases = space.borrow(vframe, VEXTFRAME_SIZE)
+    except KernelError:
+        lwp.frame_bytes[:] = vkernel.saved_frame
+        raise
     vkernel.saved_bases[:] = lwp.bases_bytes
     vkernel.tframe = tframe
     lwp.inside = entry
     entry.refs += 1
     lwp.vmspace = entry.vmspace
-    lwp.frame_bytes[:] = registers
     lwp.bases_bytes[:] = bases
     words = lwp.words
     words[_CS] = USER_CS
