@@ -138,7 +138,7 @@ def make(lwp: Lwp, number: int, words: list[int]) -> bool:
     if lwp.state is not LwpState.RUNNING:
         wake(lwp)
         return True
-    if lwp.vkernel is not None and lwp.vkernel.inside is not None:
+    if lwp.inside is not None:
         vkernel.leave(lwp)
     assert took < TOO_LONG, f"system call {number} {words} took {took:.1f} s"
     # What sigreturn leaves in the registers is the program's business.
