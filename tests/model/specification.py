@@ -109,7 +109,12 @@ class File(Memory):
         self.pages = {index: bytearray(PAGE) for index in range(pages)}
 
     def truncate(self, length: int) -> None:
-        """What is cut off is zero if it comes back, and so is what lay behind the end."""
+        """What is cut off is zero if it comes back, and so is what lay behind the end.
+
+        A file that is as long already is left alone, with what lies behind its end (ffs_truncate).
+        """
+        if length == self.length:
+            return
         end = min(length, self.length)
         self.pages = {index: page for index, page in self.pages.items() if index * PAGE < end}
         if end % PAGE:
@@ -505,17 +510,25 @@ class Model:
             else:
                 raise Unpredictable
             if instruction.kind:
-                rax = self._operate(space, instruction, here, at, rsi, rax)
+                rax = self._operate(space, instruction, here, rip, rsi, rax)
         except Fault as fault:
             return Outcome(T_PAGEFLT, fault.err, fault.va, rip, rax, fault.why)
         rip += len(instruction.code) + len(SYSCALL)
         return Outcome(T_FAST_SYSCALL, SYSCALL_ERR, 0, rip, rax)
 
     def _operate(
-        self, space: Space, what: Instruction, code: Translation, at: int, rsi: int, rax: int
+        self, space: Space, what: Instruction, code: Translation, rip: int, rsi: int, rax: int
     ) -> int:
         """Do what the instruction does with memory; return RAX."""
+        at = rip % PAGE
         pieces = space.pieces(rsi, 8, what.kind)
+        if space.cached[rip // PAGE] is not code:
+            # It has had its own page looked up again, and is fetched from there to be repeated.
+            if len(pieces) > 1:
+                raise Unpredictable  # which of the pages was it?
+            code = space.access(rip, EXEC)
+            if word(code.page, at) != what.word or space.cached.get(rsi // PAGE) is not code:
+                raise Unpredictable  # it is another instruction, or faults once more
         if what is LOAD:
             return load(pieces)
         for place, low, high in pieces:

@@ -59,6 +59,14 @@ CASE nx_given, "6.13.19 6.14.4", "NX that is set is seen after INVAL"
     CANNOT_EXECUTE SEEN
     READS SEEN, 0xcccccccccccccccc
 
+CASE nx_met_by_write, "6.13.19 6.14.4", "NX that is set is seen at the next walk, which a first write makes"
+    PATH
+    EXECUTES SEEN
+    or qword ptr [L1], VPTE_NX
+    EXECUTES SEEN
+    WRITES SEEN + 8, 4
+    CANNOT_EXECUTE SEEN
+
 CASE nx_large, "6.13.19 6.13.7", "NX in an entry with PS"
     PATH
     mov qword ptr [L2], IMG_DATA + PTE_RW + VPTE_PS + VPTE_NX
